@@ -1,0 +1,74 @@
+"""Settings of the work itself: executing signals, leading, draining."""
+
+from pydantic import Field
+
+from ratchet.config.fields import Count, Seconds, SecondsOrZero, Section
+
+
+class ExecutionSettings(Section):
+    """How workers claim and execute signals."""
+
+    claim_lease_seconds: Seconds = 15.0
+    """A claimed signal is free again after this time without a heartbeat; chosen for quick recovery, not for safety."""
+    heartbeat_seconds: Seconds = 5.0
+    """How often a worker extends its claims."""
+    lease_left_to_send_seconds: Seconds = 3.0
+    """An order is not sent when less than this is left of the claim."""
+    sweep_seconds: Seconds = 2.0
+    """How often a worker looks for work without being woken; jitter is added."""
+    concurrency: Count = 8
+    """Signals one worker has in work at one time."""
+    claim_batch: Count = 8
+    """Signals one claim takes at most."""
+    entry_age_limit_seconds: Seconds = 60.0
+    """An entry this old or older is not sent; exits have no age."""
+    future_tolerance_seconds: SecondsOrZero = 5.0
+    """How far ahead of our clock a signal's stamp may be."""
+    max_attempts: Count = 5
+    """A signal that could not be processed this often ends as failed: poisoned."""
+    retry_first_seconds: Seconds = 1.0
+    """Bound of the first random pause after a failed attempt; doubles with each."""
+    retry_longest_seconds: Seconds = 60.0
+    """Longest pause between two attempts."""
+    exit_waits_for_entry_seconds: SecondsOrZero = 5.0
+    """An EXIT may wait this long for an entry in flight, to sell everything in one order."""
+    exit_page_seconds: Seconds = 30.0
+    """A person is called when an exit has been unknown this long."""
+    review_margin_seconds: Seconds = 60.0
+    """An order still unknown at D plus this goes to a person."""
+    retention_days: int = Field(default=90, ge=1)
+    """How long signals are kept; an older signal is answered and ends as expired."""
+
+
+class LeaderSettings(Section):
+    """Leadership, and what the leader does how often."""
+
+    lease_duration_seconds: Seconds = 10.0
+    """How long a standby waits after the last renewal it saw before it takes over."""
+    renew_deadline_seconds: Seconds = 6.0
+    """How long the holder tries to renew before it stops leading by itself."""
+    retry_period_seconds: Seconds = 2.0
+    """Wait between two tries to acquire or renew."""
+    request_timeout_seconds: Seconds = 1.5
+    """Longest time of one try."""
+    reconcile_seconds: Seconds = 60.0
+    """How often the broker's books are compared with ours while the session is open."""
+    recovery_seconds: Seconds = 5.0
+    """How often unfinished orders of others are looked for."""
+    housekeeping_seconds: Seconds = 3_600.0
+    """How often partitions are made ahead and old rows are dropped."""
+    partitions_ahead_months: int = Field(default=3, ge=1, le=24)
+    """Monthly partitions of signal_log that exist in advance."""
+    liveness_margin_seconds: Seconds = 20.0
+    """A holder that has not renewed for the lease and this time is not alive."""
+
+
+class DrainSettings(Section):
+    """What a process does between SIGTERM and its end."""
+
+    delay_seconds: SecondsOrZero = 5.0
+    """How long it keeps answering after SIGTERM, until balancers have noticed; 0 when embedded."""
+    graceful_seconds: Seconds = 20.0
+    """Then: longest time for open requests and orders in flight to end."""
+    lifespan_seconds: Seconds = 5.0
+    """Then: longest time to give back claims and close pools."""
