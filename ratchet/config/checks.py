@@ -30,7 +30,7 @@ def problems_of(settings: "Settings") -> list[str]:
 def missing_tokens(settings: "Settings") -> list[str]:
     """Return which tokens a process that serves HTTP outside the embedded mode lacks."""
     return [
-        f"{name(field)} is not set: set it or {name(field)}_FILE to a random text of at least {SHORTEST_TOKEN} characters"
+        f"{name(field)} is not set: set it or {name(field)}_FILE to a random text of at least {SHORTEST_TOKEN} letters"
         for field in ("webhook_token", "api_token")
         if getattr(settings, field) is None
     ]
@@ -80,7 +80,7 @@ def _tokens(s: "Settings") -> Iterator[str]:
         if not all(c.isascii() and (c.isalnum() or c in "-._~") for c in text):
             yield f"{name(field)} stands in an address: use letters, digits and - . _ ~ only"
     if s.webhook_token is not None and s.webhook_token == s.api_token:
-        yield f"{name('webhook_token')} and {name('api_token')} are equal: the webhook's token is seen by others, choose two"
+        yield f"{name('webhook_token')} and {name('api_token')} are equal: others see the webhook's token, choose two"
 
 
 def _database(s: "Settings") -> Iterator[str]:
@@ -141,8 +141,8 @@ def _leader(s: "Settings") -> Iterator[str]:
     lead = s.leader
     if lead.renew_deadline_seconds + lead.request_timeout_seconds >= lead.lease_duration_seconds:
         yield (
-            f"{name('leader', 'renew_deadline_seconds')} and {name('leader', 'request_timeout_seconds')} together must be "
-            f"less than {name('leader', 'lease_duration_seconds')}: a holder stops before a standby starts"
+            f"{name('leader', 'renew_deadline_seconds')} and {name('leader', 'request_timeout_seconds')} together must "
+            f"be less than {name('leader', 'lease_duration_seconds')}: a holder stops before a standby starts"
         )
     if lead.retry_period_seconds * 1.2 >= lead.renew_deadline_seconds:
         yield (

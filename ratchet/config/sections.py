@@ -142,7 +142,7 @@ class BrokerSettings(Section):
     pause_margin_seconds: Seconds = 30.0
     """A sender that is not proven dead may still write this long after its window."""
     drain_bound_seconds: Seconds = 150.0
-    """D: an unanswered order can appear in the broker's book this long after it was sent (upstream 120 s, lag, reserve)."""
+    """D: an unanswered order can appear at the broker this long after it was sent (upstream 120 s, lag, reserve)."""
     answered_bound_seconds: Seconds = 15.0
     """A: the same for a call that was answered, only not clearly."""
     absence_reads_gap_seconds: Seconds = 2.0

@@ -1,0 +1,17 @@
+"""What all tests share: a clean environment, deterministic properties, the servers."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+KEPT = ("RATCHET_PG_BIN", "RATCHET_REDIS_BIN")
+for _name in [name for name in os.environ if name.startswith("RATCHET_") and name not in KEPT]:
+    del os.environ[_name]
+
+# Derandomized: the same examples in each run, so that a red test is red for everyone.
+settings.register_profile(
+    "suite", max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
