@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 FIRST_SIGHT_SECONDS = 120
-"""How long a fingerprint stays marked: longer than a sender repeats itself, and than the 60 s window rule looks back."""
+"""How long a fingerprint stays marked: longer than a sender repeats itself, and than the window rule looks back."""
 
 
 class Operation(StrEnum):

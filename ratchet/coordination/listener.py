@@ -23,7 +23,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 
 class Listener:
-    """Passes every message on the channels that begin with `prefix` to the bell, the rest of the name being its topic."""
+    """Passes each message on a channel that begins with `prefix` to the bell; the rest of the name is its topic."""
 
     def __init__(
         self,
