@@ -4,7 +4,9 @@ Belongs here: every setting with its unit and default, the checks between them, 
 the only use of the process environment. Does not belong here: anything that acts on a setting.
 """
 
+from ratchet.config.portfolio import LoadedPortfolio, load_portfolio
 from ratchet.config.problems import ConfigurationError
+from ratchet.config.reference import describe
 from ratchet.config.settings import Settings, load_settings
 
-__all__ = ["ConfigurationError", "Settings", "load_settings"]
+__all__ = ["ConfigurationError", "LoadedPortfolio", "Settings", "describe", "load_portfolio", "load_settings"]
