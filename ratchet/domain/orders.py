@@ -120,6 +120,8 @@ class Intent:
     targets: the positions that a fill of this intent closes or opens, newest layer first.
     baseline: the order ids of the symbol that the broker's book showed before the send.
     answered_at: when the broker's answer came, if one came. cancel_at: when we asked the broker to cancel it.
+    good_looks: good reads of the book that showed no candidate. seen_end: a terminal status read once.
+    rungs, rung_at: how often and when the price was moved.
     """
 
     id: IntentId
@@ -154,8 +156,11 @@ class Intent:
     answered_at: datetime | None = None
     terminal_at: datetime | None = None
     looks: int = 0
+    good_looks: tuple[datetime, ...] = ()
     rungs: int = 0
+    rung_at: datetime | None = None
     cancel_at: datetime | None = None
+    seen_end: str | None = None
     how: str | None = None
 
     @property

@@ -449,7 +449,7 @@ event_log = Table(
     "event_log",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("stream", String(80), nullable=False),
+    Column("stream", String(160), nullable=False),
     Column("seq", Integer, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("kind", String(64), nullable=False),

@@ -1,0 +1,134 @@
+"""The kill switch, the audited timeline and the order budget: what every send reads before it may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Boolean, Integer, String, bindparam, case, func, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ratchet.persistence.events import append
+from ratchet.persistence.tables import control, order_budget
+from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.types import db_now
+
+# The name of the current WAL file tells the timeline at once; the control file lags until a checkpoint.
+_TIMELINE = {
+    "postgresql": func.substr(func.pg_walfile_name(func.pg_current_wal_lsn()), 1, 8),
+    "sqlite": literal("sqlite", literal_execute=True),
+}
+_READ = {
+    name: select(control, timeline.label("timeline")).where(control.c.id == 1) for name, timeline in _TIMELINE.items()
+}
+_SHARE = {name: statement.with_for_update(read=True, of=control) for name, statement in _READ.items()}
+_SET = (
+    update(control)
+    .where(control.c.id == 1)
+    .values(
+        entries_on=bindparam("new_entries", type_=Boolean),
+        exits_on=bindparam("new_exits", type_=Boolean),
+        reason=bindparam("new_reason", type_=String),
+        actor=bindparam("new_actor", type_=String),
+        changed_at=db_now(),
+        entries_off_since=case(
+            (bindparam("new_entries", type_=Boolean), None),
+            else_=func.coalesce(control.c.entries_off_since, db_now()),
+        ),
+    )
+)
+_AUDITED = {
+    name: update(control).where(control.c.id == 1).values(audited_timeline=timeline)
+    for name, timeline in _TIMELINE.items()
+}
+_UNIX = {
+    "postgresql": func.floor(func.extract("epoch", func.clock_timestamp())),
+    "sqlite": func.strftime("%s", "now"),
+}
+_CLOCK = {name: select(now.cast(Integer).label("second")) for name, now in _UNIX.items()}
+_BUDGET = select(order_budget).where(order_budget.c.account == bindparam("account")).with_for_update()
+_SPEND_VALUES = {name: bindparam(f"new_{name}", type_=Integer) for name in ("second", "in_second", "minute", "in_minute")}
+_SPEND = {
+    name: make(order_budget)
+    .values(account=bindparam("account"), **_SPEND_VALUES)
+    .on_conflict_do_update(index_elements=["account"], set_=_SPEND_VALUES)
+    for name, make in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """The switches. audited: whether the order books were audited on the server's present timeline."""
+
+    entries_on: bool
+    exits_on: bool
+    reason: str | None
+    actor: str | None
+    changed_at: datetime
+    entries_off_since: datetime | None
+    audited: bool
+
+
+async def share(tx: Transaction) -> Control:
+    """Read the switches under a shared lock: a change waits for us, and nothing is sent after it has committed."""
+    return await _control(tx, shared=True)
+
+
+async def read(tx: Transaction) -> Control:
+    """Read the switches as they stand."""
+    return await _control(tx, shared=False)
+
+
+async def _control(tx: Transaction, *, shared: bool) -> Control:
+    row = await tx.one((_SHARE if shared else _READ)[tx.dialect])
+    return Control(
+        entries_on=row["entries_on"],
+        exits_on=row["exits_on"],
+        reason=row["reason"],
+        actor=row["actor"],
+        changed_at=row["changed_at"],
+        entries_off_since=row["entries_off_since"],
+        audited=row["audited_timeline"] == row["timeline"],
+    )
+
+
+async def switch(tx: Transaction, *, entries_on: bool, exits_on: bool, reason: str, actor: str) -> None:
+    """Set the switches in one update, and journal it."""
+    await tx.count(_SET, new_entries=entries_on, new_exits=exits_on, new_reason=reason[:200], new_actor=actor[:64])
+    await append(
+        tx,
+        stream="control",
+        kind="switched",
+        actor=actor[:64],
+        data={"entries_on": entries_on, "exits_on": exits_on, "reason": reason[:200]},
+    )
+
+
+async def mark_audited(tx: Transaction, *, actor: str) -> None:
+    """Open sending on the server's present timeline, after an audit of the order books."""
+    await tx.count(_AUDITED[tx.dialect])
+    await append(tx, stream="control", kind="audited", actor=actor)
+
+
+async def take_token(
+    tx: Transaction, account: str, *, per_second: int, per_minute: int, tokens: int = 1
+) -> bool:
+    """Take order-budget tokens of this calendar second and minute; False if there are none left.
+
+    Callers that leave a reserve to exits pass a smaller `per_second`.
+    """
+    second = (await tx.one(_CLOCK[tx.dialect]))["second"]
+    row = await tx.first(_BUDGET, account=account)
+    used_second = row["in_second"] if row is not None and row["second"] == second else 0
+    used_minute = row["in_minute"] if row is not None and row["minute"] == second // 60 else 0
+    if used_second + tokens > per_second or used_minute + tokens > per_minute:
+        return False
+    await tx.count(
+        _SPEND[tx.dialect],
+        account=account,
+        new_second=second,
+        new_in_second=used_second + tokens,
+        new_minute=second // 60,
+        new_in_minute=used_minute + tokens,
+    )
+    return True

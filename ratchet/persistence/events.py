@@ -1,0 +1,54 @@
+"""The journal: one row for each thing that happened, in the transaction in which it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Integer, String, bindparam, func, insert, select
+
+from ratchet.persistence.tables import event_log
+from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.types import Document, db_now
+
+# The next number of the stream is read and used in one statement; UNIQUE (stream, seq) refuses a race, which is retried.
+_APPEND = insert(event_log).from_select(
+    ["stream", "seq", "at", "kind", "data", "actor", "leader_epoch"],
+    select(
+        bindparam("stream", type_=String),
+        func.coalesce(
+            select(func.max(event_log.c.seq)).where(event_log.c.stream == bindparam("stream")).scalar_subquery(), 0
+        )
+        + 1,
+        db_now(),
+        bindparam("kind", type_=String),
+        bindparam("data", type_=Document),
+        bindparam("actor", type_=String),
+        bindparam("leader_epoch", type_=Integer),
+    ),
+)
+
+
+def signal_stream(account: str, fingerprint: str) -> str:
+    """Return the stream of one signal's history."""
+    return f"signal:{account}:{fingerprint}"
+
+
+async def append(
+    tx: Transaction,
+    *,
+    stream: str,
+    kind: str,
+    actor: str,
+    data: Mapping[str, Any] | None = None,
+    leader_epoch: int | None = None,
+) -> None:
+    """Add one event to `stream`. kind: a stable word; data: facts, never a secret; actor: boot id, person or duty."""
+    await tx.count(
+        _APPEND,
+        stream=stream,
+        kind=kind,
+        data=None if data is None else dict(data),
+        actor=actor,
+        leader_epoch=leader_epoch,
+    )

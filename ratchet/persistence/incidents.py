@@ -1,0 +1,138 @@
+"""Incidents: what a person must look at. An open one closes the slot that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import String, Uuid, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ratchet.domain.orders import Intent
+from ratchet.persistence.events import append
+from ratchet.persistence.tables import incident as t
+from ratchet.persistence.transaction import Row, Transaction
+from ratchet.persistence.types import db_now
+
+_COLUMNS = (
+    "id account instrument exchange symbol side kind broker_order_id intent_id signal_id summary data"
+).split()
+_OPEN = {
+    name: make(t)
+    .values({column: bindparam(column, type_=t.c[column].type) for column in _COLUMNS} | {"opened_at": db_now()})
+    .on_conflict_do_nothing()
+    for name, make in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+}
+_SAME = (
+    select(t.c.id)
+    .where(
+        t.c.account == bindparam("account"),
+        t.c.kind == bindparam("kind"),
+        t.c.closed_at.is_(None),
+        func.coalesce(t.c.symbol, "") == func.coalesce(bindparam("symbol", type_=String), ""),
+        func.coalesce(t.c.side, "") == func.coalesce(bindparam("side", type_=String), ""),
+        t.c.intent_id.is_not_distinct_from(bindparam("intent_id", type_=Uuid)),
+        func.coalesce(t.c.broker_order_id, "") == func.coalesce(bindparam("broker_order_id", type_=String), ""),
+    )
+    .limit(1)
+)
+_CLOSE = (
+    update(t)
+    .where(t.c.id == bindparam("k_id", type_=Uuid), t.c.closed_at.is_(None))
+    .values(closed_at=db_now(), closed_by=bindparam("new_by"), decision=bindparam("new_decision", type_=String))
+)
+_GET = select(t).where(t.c.id == bindparam("id", type_=Uuid))
+_COUNT = select(func.count().label("open")).where(t.c.account == bindparam("account"), t.c.closed_at.is_(None))
+_NAMED_ORDERS = select(t.c.broker_order_id).where(
+    t.c.account == bindparam("account"), t.c.broker_order_id.is_not(None)
+)
+
+
+async def open_incident(
+    tx: Transaction,
+    *,
+    account: str,
+    kind: str,
+    summary: str,
+    actor: str,
+    instrument: str | None = None,
+    exchange: str | None = None,
+    symbol: str | None = None,
+    side: str | None = None,
+    broker_order_id: str | None = None,
+    intent_id: UUID | None = None,
+    signal_id: UUID | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> bool:
+    """Open an incident, unless the same one is open already; tells whether it is new."""
+    same = await tx.first(
+        _SAME,
+        account=account,
+        kind=kind,
+        symbol=symbol,
+        side=side,
+        intent_id=intent_id,
+        broker_order_id=broker_order_id,
+    )
+    if same is not None:
+        return False
+    opened = await tx.count(
+        _OPEN[tx.dialect],
+        id=uuid4(),
+        account=account,
+        instrument=instrument,
+        exchange=exchange,
+        symbol=symbol,
+        side=side,
+        kind=kind,
+        broker_order_id=broker_order_id,
+        intent_id=intent_id,
+        signal_id=signal_id,
+        summary=summary[:1000],
+        data=None if data is None else dict(data),
+    )
+    if opened:
+        facts = {"kind": kind, "symbol": symbol, "side": side, "order": broker_order_id, "summary": summary[:1000]}
+        await append(tx, stream=f"incidents:{account}", kind="incident", actor=actor, data=facts)
+    return opened == 1
+
+
+async def open_for_intent(
+    tx: Transaction, intent: Intent, *, kind: str, summary: str, actor: str, data: Mapping[str, Any] | None = None
+) -> bool:
+    """Open an incident that closes the intent's slot."""
+    return await open_incident(
+        tx,
+        account=intent.account,
+        kind=kind,
+        summary=summary,
+        actor=actor,
+        instrument=intent.instrument,
+        exchange=intent.exchange,
+        symbol=intent.symbol,
+        side=str(intent.side),
+        broker_order_id=intent.broker_order_id,
+        intent_id=intent.id,
+        data=data,
+    )
+
+
+async def close(tx: Transaction, incident_id: UUID, *, by: str, decision: str) -> bool:
+    """Close an open incident; False if it was closed before."""
+    return await tx.count(_CLOSE, k_id=incident_id, new_by=by[:64], new_decision=decision[:200]) == 1
+
+
+async def get(tx: Transaction, incident_id: UUID) -> Row | None:
+    """Return one incident's row."""
+    return await tx.first(_GET, id=incident_id)
+
+
+async def count_open(tx: Transaction, account: str) -> int:
+    """Return how many incidents of an account are open."""
+    return int((await tx.one(_COUNT, account=account))["open"])
+
+
+async def named_orders(tx: Transaction, account: str) -> set[str]:
+    """Return the broker's order ids that incidents name, open or closed."""
+    return {row["broker_order_id"] for row in await tx.all(_NAMED_ORDERS, account=account)}

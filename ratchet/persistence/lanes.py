@@ -1,0 +1,92 @@
+"""Lanes: the row of (account, instrument) that every transaction locks which reads or changes open quantity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import String, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ratchet.broken import Broken, is_broken
+from ratchet.persistence.tables import lane, signal_log
+from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.types import UtcDateTime
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Where watermarks start; before any stamp that the webhook accepts."""
+
+_KEY = (lane.c.account == bindparam("k_account", type_=String)) & (
+    lane.c.instrument == bindparam("k_instrument", type_=String)
+)
+_READ = select(lane).where(_KEY)
+_LOCK = _READ.with_for_update()
+_HOLD = (
+    update(lane)
+    .where(_KEY)
+    .values(hold=bindparam("new_hold", type_=String), hold_ref=bindparam("new_ref", type_=String))
+)
+_REVIEWS = (
+    select(signal_log.c.id)
+    .where(
+        signal_log.c.account == bindparam("k_account"),
+        signal_log.c.instrument == bindparam("k_instrument"),
+        signal_log.c.status == "review",
+    )
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A locked lane. exit_watermark: the latest stamp of an accepted exit."""
+
+    account: str
+    instrument: str
+    exit_watermark: datetime
+    hold: str
+    hold_ref: str | None
+
+
+async def ensure(tx: Transaction, account: str, instruments: Iterable[str]) -> None:
+    """Make sure that the lanes exist."""
+    make = postgresql.insert if tx.dialect == "postgresql" else sqlite.insert
+    statement = make(lane).on_conflict_do_nothing(index_elements=["account", "instrument"])
+    for name in sorted(instruments):
+        await tx.count(
+            statement.values(
+                account=bindparam("account"),
+                instrument=bindparam("instrument"),
+                exit_watermark=bindparam("mark", type_=UtcDateTime),
+            ),
+            account=account,
+            instrument=name,
+            mark=BEGINNING,
+        )
+
+
+async def lock(tx: Transaction, account: str, instrument: str) -> Lane:
+    """Lock and return a lane."""
+    statement = _READ if is_broken(Broken.NO_LANE_LOCK) else _LOCK
+    row = await tx.one(statement, k_account=account, k_instrument=instrument)
+    return Lane(
+        account=account,
+        instrument=instrument,
+        exit_watermark=row["exit_watermark"],
+        hold=row["hold"],
+        hold_ref=row["hold_ref"],
+    )
+
+
+async def hold(tx: Transaction, account: str, instrument: str, *, reason: str, ref: str | None) -> None:
+    """Keep entries out of a locked lane (`review`, `rollover`), or let them in again (`none`)."""
+    await tx.count(_HOLD, k_account=account, k_instrument=instrument, new_hold=reason, new_ref=ref)
+
+
+async def let_go_of_review(tx: Transaction, account: str, instrument: str) -> None:
+    """Let entries in again if no signal of the locked lane is in review any more."""
+    if await tx.first(_REVIEWS, k_account=account, k_instrument=instrument) is None:
+        await hold(tx, account, instrument, reason="none", ref=None)
+
+

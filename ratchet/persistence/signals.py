@@ -1,0 +1,184 @@
+"""Signals: how one row ends, what is written down between turns, and what else waits in its lane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, String, Text, bindparam, func, or_, select, update
+
+from ratchet.domain.signals import ENTRY_KINDS, OPEN, TRADE_KINDS, SignalKind, SignalStatus
+from ratchet.persistence.claims import Claim, claim_of
+from ratchet.persistence.events import append, signal_stream
+from ratchet.persistence.tables import signal_log as s
+from ratchet.persistence.transaction import Row, Transaction
+from ratchet.persistence.types import Document, UtcDateTime, db_now
+
+_KEY = (
+    (s.c.account == bindparam("k_account", type_=String))
+    & (s.c.fingerprint == bindparam("k_fingerprint", type_=String))
+    & (s.c.signal_ts == bindparam("k_stamp", type_=UtcDateTime))
+)
+_OPEN = s.c.status.in_([str(status) for status in OPEN])
+
+
+def _end(sources: frozenset[SignalStatus]) -> Any:
+    return (
+        update(s)
+        .where(_KEY, s.c.status.in_(sorted(str(x) for x in sources)))
+        .values(
+            status=bindparam("new_status", type_=String),
+            reason=bindparam("new_reason", type_=String),
+            detail=bindparam("new_detail", type_=Document),
+            error=func.coalesce(bindparam("new_error", type_=Text), s.c.error),
+            terminal_at=db_now(),
+            owner=None,
+        )
+    )
+
+
+_END_OPEN = _end(OPEN)
+_END_REVIEW = _end(frozenset({SignalStatus.REVIEW}))
+_TO_REVIEW = (
+    update(s)
+    .where(_KEY, s.c.status == str(SignalStatus.PROCESSING))
+    .values(
+        status=str(SignalStatus.REVIEW),
+        reason=bindparam("new_reason", type_=String),
+        detail=bindparam("new_detail", type_=Document),
+        owner=None,
+    )
+)
+_NOTE = update(s).where(_KEY).values(detail=bindparam("new_detail", type_=Document))
+_BY_FINGERPRINT = select(s).where(
+    s.c.account == bindparam("k_account"), s.c.fingerprint == bindparam("k_fingerprint")
+)
+_BY_ID = select(s).where(s.c.id == bindparam("id"))
+
+# Entries wait for every earlier open trade of their lane; a base entry waits for every open exit as well.
+_AHEAD = (
+    select(s.c.seq)
+    .where(
+        s.c.account == bindparam("account"),
+        s.c.instrument == bindparam("instrument"),
+        _OPEN,
+        or_(
+            (s.c.seq < bindparam("seq", type_=BigInteger))
+            & s.c.kind.in_(sorted(str(kind) for kind in TRADE_KINDS)),
+            s.c.kind == str(SignalKind.EXIT),
+        ),
+    )
+    .limit(1)
+)
+_ENTRIES_OPEN = (
+    select(s.c.fingerprint)
+    .where(
+        s.c.account == bindparam("account"),
+        s.c.instrument == bindparam("instrument"),
+        s.c.status.in_([*sorted(str(x) for x in OPEN), str(SignalStatus.REVIEW)]),
+        s.c.kind.in_(sorted(str(kind) for kind in ENTRY_KINDS)),
+        s.c.seq < bindparam("seq", type_=BigInteger),
+        s.c.signal_ts <= bindparam("stamp", type_=UtcDateTime),
+    )
+    .limit(1)
+)
+_WAKE_LANE = (
+    update(s)
+    .where(
+        s.c.account == bindparam("k_account"),
+        s.c.instrument == bindparam("k_instrument"),
+        _OPEN,
+        s.c.owner.is_(None),
+        s.c.lease_until > db_now(),
+        s.c.kind.in_(sorted(str(kind) for kind in TRADE_KINDS)),
+    )
+    .values(lease_until=db_now())
+)
+
+
+def key_of(claim: Claim) -> dict[str, Any]:
+    """Return the bound key of a claim's row."""
+    return {"k_account": claim.account, "k_fingerprint": claim.fingerprint, "k_stamp": claim.stamp}
+
+
+async def end(
+    tx: Transaction,
+    claim: Claim,
+    *,
+    status: SignalStatus,
+    reason: str,
+    actor: str,
+    detail: Mapping[str, Any] | None = None,
+    error: str | None = None,
+    by_person: bool = False,
+) -> bool:
+    """End a signal, once; False if it had ended before. by_person: out of review, which automation may not leave."""
+    statement = _END_REVIEW if by_person else _END_OPEN
+    facts = {**claim.detail, **(detail or {})}
+    ended = await tx.count(
+        statement,
+        **key_of(claim),
+        new_status=str(status),
+        new_reason=reason,
+        new_detail=facts or None,
+        new_error=error[:2000] if error else None,
+    )
+    if ended:
+        await append(
+            tx,
+            stream=signal_stream(claim.account, claim.fingerprint),
+            kind=f"terminal:{status}",
+            actor=actor,
+            data={"reason": reason, **(detail or {})},
+        )
+        await tx.count(_WAKE_LANE, k_account=claim.account, k_instrument=claim.instrument)
+    return ended == 1
+
+
+async def to_review(
+    tx: Transaction, claim: Claim, *, reason: str, actor: str, detail: Mapping[str, Any] | None = None
+) -> bool:
+    """Stop automation on this signal: a person chooses its end."""
+    moved = await tx.count(
+        _TO_REVIEW, **key_of(claim), new_reason=reason, new_detail={**claim.detail, **(detail or {})} or None
+    )
+    if moved:
+        await append(
+            tx,
+            stream=signal_stream(claim.account, claim.fingerprint),
+            kind="review",
+            actor=actor,
+            data={"reason": reason, **(detail or {})},
+        )
+    return moved == 1
+
+
+async def note(tx: Transaction, claim: Claim, facts: Mapping[str, Any]) -> None:
+    """Write facts down for later turns."""
+    await tx.count(_NOTE, **key_of(claim), new_detail={**claim.detail, **facts})
+
+
+async def something_ahead(tx: Transaction, claim: Claim) -> bool:
+    """Whether an earlier trade, or any exit, of the lane is still open."""
+    return await tx.first(_AHEAD, account=claim.account, instrument=claim.instrument, seq=claim.seq) is not None
+
+
+async def earlier_entries_open(tx: Transaction, claim: Claim) -> bool:
+    """Whether an entry that this exit must also close may still fill."""
+    row = await tx.first(
+        _ENTRIES_OPEN, account=claim.account, instrument=claim.instrument, seq=claim.seq, stamp=claim.stamp
+    )
+    return row is not None
+
+
+async def by_id(tx: Transaction, signal_id: UUID) -> Row | None:
+    """Return one signal's row."""
+    return await tx.first(_BY_ID, id=signal_id)
+
+
+async def by_fingerprint(tx: Transaction, account: str, fingerprint: str) -> Claim | None:
+    """Return the signal that an intent came from, as a claim with the row's present epoch."""
+    row = await tx.first(_BY_FINGERPRINT, k_account=account, k_fingerprint=fingerprint)
+    return None if row is None else claim_of(row)
+
