@@ -4,11 +4,19 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 POLL_SECONDS = 0.02
 
 T = TypeVar("T")
+
+
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], *, within: float = 5.0) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T], *, within: float = 5.0) -> T: ...
 
 
 async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float = 5.0) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -31,11 +31,11 @@ class Seen:
         self.calls.append((operation, answer))
 
 
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[ValkeyServer]:
-    """A server that is running at the begin and the end of each test."""
-    with ValkeyServer(memory="16mb") as server:
-        yield server
+@pytest.fixture
+def valkey(valkey_server: ValkeyServer) -> ValkeyServer:
+    """The shared server, empty."""
+    valkey_server.flush()
+    return valkey_server
 
 
 def redis_hints(url: str, observe: Seen | None = None) -> RedisHints:
@@ -48,7 +48,6 @@ def redis_hints(url: str, observe: Seen | None = None) -> RedisHints:
 @asynccontextmanager
 async def hints_under(condition: str, valkey: ValkeyServer) -> AsyncIterator[Hints]:
     """Bring about a condition of the server, hand out hints that meet it, and undo it."""
-    valkey.flush()
     async with AsyncExitStack() as stack:
         hints: Hints
         match condition:
@@ -64,7 +63,7 @@ async def hints_under(condition: str, valkey: ValkeyServer) -> AsyncIterator[Hin
             stack.callback(valkey.thaw)
         if condition == "full":
             valkey.ask("CONFIG", "SET", "maxmemory", "1")
-            stack.callback(valkey.ask, "CONFIG", "SET", "maxmemory", "16mb")
+            stack.callback(valkey.ask, "CONFIG", "SET", "maxmemory", "64mb")
         if condition == "broken":
             # Every data command is refused with an error in words.
             valkey.ask(
@@ -87,7 +86,6 @@ async def hints(request: pytest.FixtureRequest, valkey: ValkeyServer) -> AsyncIt
 @pytest_asyncio.fixture
 async def make_hints(valkey: ValkeyServer) -> AsyncIterator[MakeHints]:
     """Make hints over the running server, as many as there are processes to play."""
-    valkey.flush()
     made: list[RedisHints] = []
 
     def make(observe: Seen | None = None) -> RedisHints:
