@@ -8,7 +8,7 @@ from datetime import datetime, time
 from decimal import Decimal
 
 from ratchet.brokers.simulator.contracts import Instrument, Kind
-from ratchet.brokers.simulator.money import Funds, margin_of
+from ratchet.brokers.simulator.money import funds_of, margin_of
 from ratchet.brokers.simulator.orders import Order, PriceType, Side
 from ratchet.brokers.simulator.settings import IST, Mode, SessionRule
 from ratchet.brokers.simulator.simulator import Simulator
@@ -19,11 +19,11 @@ SQUARE_OFF = {"NFO": time(15, 15), "MCX": time(23, 30)}
 _MIS_OPENS = time(9, 0)
 
 
-def refusal(simulator: Simulator, order: Order, funds: Funds) -> str | None:
+def refusal(simulator: Simulator, order: Order) -> str | None:
     """Return why a new order is refused, None if it is taken."""
     instrument = simulator.master.find(order.exchange, order.symbol)
     if simulator.mode is Mode.ANALYZE:
-        return _sandbox_refusal(simulator, order, instrument, funds)
+        return _sandbox_refusal(simulator, order, instrument)
     return _broker_refusal(simulator, order, instrument)
 
 
@@ -44,7 +44,7 @@ def _broker_refusal(simulator: Simulator, order: Order, instrument: Instrument |
     return None
 
 
-def _sandbox_refusal(simulator: Simulator, order: Order, instrument: Instrument | None, funds: Funds) -> str | None:
+def _sandbox_refusal(simulator: Simulator, order: Order, instrument: Instrument | None) -> str | None:
     if instrument is None:
         return f"Symbol {order.symbol} not found on {order.exchange}"
     if order.price_type in (PriceType.LIMIT, PriceType.SL) and order.price <= 0:
@@ -60,7 +60,7 @@ def _sandbox_refusal(simulator: Simulator, order: Order, instrument: Instrument 
         late = _mis_refusal(order.exchange, order.placed_at)
         if late is not None:
             return late
-    return _margin_refusal(simulator, order, instrument, funds)
+    return _margin_refusal(simulator, order, instrument)
 
 
 def _mis_refusal(exchange: str, now: datetime) -> str | None:
@@ -70,7 +70,8 @@ def _mis_refusal(exchange: str, now: datetime) -> str | None:
     return f"MIS orders cannot be placed after square-off time ({closes:%H:%M} IST). Trading resumes at 09:00 AM IST."
 
 
-def _margin_refusal(simulator: Simulator, order: Order, instrument: Instrument, funds: Funds) -> str | None:
+def _margin_refusal(simulator: Simulator, order: Order, instrument: Instrument) -> str | None:
+    funds = funds_of(simulator, order.account, order.placed_at)
     held = funds.net(order)
     opposite = -held if order.side is Side.BUY else held
     opening = order.quantity - min(order.quantity, max(opposite, Decimal(0)))

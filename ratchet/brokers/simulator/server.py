@@ -16,6 +16,7 @@ from starlette.routing import Route
 from ratchet.brokers.simulator import answers
 from ratchet.brokers.simulator.answers import Answer
 from ratchet.brokers.simulator.connections import Connections
+from ratchet.brokers.simulator.routes.admin import serve_admin
 from ratchet.brokers.simulator.routes.pipeline import serve
 from ratchet.brokers.simulator.routes.table import ENDPOINTS
 from ratchet.brokers.simulator.settings import SimulatorSettings
@@ -45,12 +46,17 @@ def create_app(settings: SimulatorSettings) -> Starlette:
             await connections.cut(request)
             return Response(status_code=500)  # goes nowhere: the connection is closed
 
+    async def admin(request: Request) -> Response:
+        answer = await serve_admin(simulator, request)
+        return _response(answer or answers.not_found(request.url.path))
+
     async def elsewhere(request: Request) -> Response:
         return _response(answers.not_found(request.url.path))
 
     app = Starlette(
         routes=[
             Route("/api/v1/{endpoint:path}", api, methods=_METHODS),
+            Route("/admin/{path:path}", admin, methods=_METHODS),
             Route("/{path:path}", elsewhere, methods=_METHODS),
         ]
     )

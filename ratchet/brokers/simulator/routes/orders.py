@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from ratchet.brokers.simulator.acceptance import refusal
 from ratchet.brokers.simulator.answers import Answer
-from ratchet.brokers.simulator.money import funds_of
 from ratchet.brokers.simulator.orders import Order, PriceType, Side, Status
 from ratchet.brokers.simulator.quirks import quirks_of
 from ratchet.brokers.simulator.routes.pipeline import Call
@@ -19,7 +18,7 @@ def place(call: Call) -> Answer:
     order = new_order(call)
     if order.quantity != order.quantity.to_integral_value():
         return call.error(400, "Quantity must be a whole number.")
-    reason = refusal(call.simulator, order, funds_of(call.simulator, call.account, call.now))
+    reason = refusal(call.simulator, order)
     if reason is not None:
         return call.error(400, reason)
     instrument = call.simulator.master.find(order.exchange, order.symbol)
