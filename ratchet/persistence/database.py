@@ -1,0 +1,121 @@
+"""The database as the rest of the project sees it: open it, run work in transactions, read, be woken."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+from ratchet.clock import Clock, SystemClock
+from ratchet.persistence.embedded import SqliteBackend
+from ratchet.persistence.errors import PersistenceError
+from ratchet.persistence.hot.backend import PostgresBackend
+from ratchet.persistence.options import DatabaseOptions
+from ratchet.persistence.transaction import DialectName, Hook, Hooks, Transaction
+
+T = TypeVar("T")
+Work = Callable[[Transaction], Awaitable[T]]
+Observe = Callable[[str, float, str], None]
+"""Told of each transaction: its name, its seconds, and its outcome (`ok` or an error's `outcome`)."""
+
+
+def _ignore(name: str, seconds: float, outcome: str) -> None:
+    """Observe nothing."""
+
+
+class Database:
+    """PostgreSQL or SQLite, behind one API. Open it before use and close it at the end, in the same event loop."""
+
+    def __init__(self, options: DatabaseOptions, *, clock: Clock | None = None, observe: Observe = _ignore) -> None:
+        self.options = options
+        self.dialect: DialectName = options.dialect
+        self._clock = clock or SystemClock()
+        self._observe = observe
+        self._backend: PostgresBackend | SqliteBackend = (
+            PostgresBackend(options, self._clock) if self.dialect == "postgresql" else SqliteBackend(options)
+        )
+
+    async def open(self) -> None:
+        """Prove that the database can be reached. Raises DatabaseUnavailable; may be tried again."""
+        await self._backend.open()
+
+    async def close(self) -> None:
+        """Close every connection; those in use are cut off."""
+        await self._backend.close()
+
+    @asynccontextmanager
+    async def transaction(
+        self,
+        *,
+        name: str = "transaction",
+        before_commit: Hook | None = None,
+        commit_in_doubt: Hook | None = None,
+    ) -> AsyncIterator[Transaction]:
+        """Open one READ COMMITTED transaction: committed at the end of the block, rolled back on any exception.
+
+        Raises DatabaseUnavailable, TransientConflict (nothing was committed), CommitInDoubt.
+        """
+        async with self._measured(name, self._backend.transaction(Hooks(before_commit, commit_in_doubt))) as tx:
+            yield tx
+        for call in tx.after_commit:
+            call()
+
+    @asynccontextmanager
+    async def single(self, *, name: str) -> AsyncIterator[Transaction]:
+        """Hand out a connection on which each statement commits by itself: no BEGIN, no COMMIT, one round trip.
+
+        For statements that may be repeated. A lost connection leaves the statement in doubt.
+        """
+        async with self._measured(name, self._backend.single()) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def reading(self, *, name: str = "read") -> AsyncIterator[Transaction]:
+        """Open a read-only transaction on one snapshot (REPEATABLE READ), for lists and reports; decides nothing."""
+        async with self._measured(name, self._backend.reading()) as tx:
+            yield tx
+
+    async def run(
+        self,
+        work: Work[T],
+        *,
+        name: str,
+        before_commit: Hook | None = None,
+        commit_in_doubt: Hook | None = None,
+    ) -> T:
+        """Run idempotent work in a transaction, again after a conflict, a lost connection or a commit in doubt.
+
+        At most `tries` times, pauses with full jitter doubling from `retry_base_seconds`, none begun after
+        `retry_total_seconds`. Raises the last error. Source: docs/protocol.md, section 4.
+        """
+        deadline = self._clock.monotonic() + self.options.retry_total_seconds
+        tried = 0
+        while True:
+            tried += 1
+            try:
+                async with self.transaction(
+                    name=name, before_commit=before_commit, commit_in_doubt=commit_in_doubt
+                ) as tx:
+                    result = await work(tx)
+                return result
+            except PersistenceError as error:
+                pause = random.uniform(0, self.options.retry_base_seconds * 2 ** (tried - 1))
+                late = self._clock.monotonic() + pause >= deadline
+                if not error.retryable or tried >= self.options.tries or late:
+                    raise
+            await self._clock.sleep(pause)
+
+    @asynccontextmanager
+    async def _measured(self, name: str, inner: AbstractAsyncContextManager[Transaction]) -> AsyncIterator[Transaction]:
+        started = self._clock.monotonic()
+        outcome = "error"
+        try:
+            async with inner as tx:
+                yield tx
+            outcome = "ok"
+        except PersistenceError as error:
+            outcome = error.outcome
+            raise
+        finally:
+            self._observe(name, self._clock.monotonic() - started, outcome)

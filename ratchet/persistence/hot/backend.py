@@ -1,0 +1,122 @@
+"""PostgreSQL: transactions over the raw pool, reports over SQLAlchemy's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import asyncpg as dialect_module
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ratchet.clock import Clock
+from ratchet.persistence.errors import (
+    DRIVER_ERRORS,
+    READ_ONLY,
+    CommitInDoubt,
+    DatabaseUnavailable,
+    PersistenceError,
+    translate,
+)
+from ratchet.persistence.hot.connections import ConnectionPool, connect
+from ratchet.persistence.hot.transaction import RawTransaction
+from ratchet.persistence.options import DatabaseOptions
+from ratchet.persistence.reading import ReadTransaction
+from ratchet.persistence.statements import Statements
+from ratchet.persistence.transaction import DialectName, Hooks, Transaction
+
+_READ_ONLY_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+class PostgresBackend:
+    """One process's use of one PostgreSQL."""
+
+    dialect: DialectName = "postgresql"
+
+    def __init__(self, options: DatabaseOptions, clock: Clock) -> None:
+        self._options = options
+        self._statements = Statements(dialect_module.dialect())  # type: ignore[no-untyped-call]
+        self._pool = ConnectionPool(lambda: connect(options), options, clock)
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: connect(options),
+            pool_size=options.report_pool_size,
+            max_overflow=0,
+            hide_parameters=True,
+            pool_timeout=options.pool_timeout_seconds,
+            pool_recycle=int(options.pool_recycle_seconds),
+        )
+
+    @property
+    def pool(self) -> ConnectionPool:
+        """The connections of the hot paths."""
+        return self._pool
+
+    async def open(self) -> None:
+        """Prove that the database can be reached. Raises DatabaseUnavailable."""
+        member = await self._pool.acquire()
+        self._pool.release(member, broken=False)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self, hooks: Hooks) -> AsyncIterator[Transaction]:
+        """Open a READ COMMITTED transaction; commit at the end of the block, roll back on any exception."""
+        member = await self._pool.acquire()
+        tx = RawTransaction(member, self._statements)
+        try:
+            await tx.begin()
+            yield tx
+            await self._end(tx, hooks)
+        except BaseException as error:
+            await tx.roll_back()
+            self._renew_after(error)
+            raise
+        finally:
+            self._pool.release(member, broken=tx.broken)
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[Transaction]:
+        """Hand out a connection on which each statement is its own transaction."""
+        member = await self._pool.acquire()
+        tx = RawTransaction(member, self._statements)
+        try:
+            yield tx
+        except BaseException as error:
+            self._renew_after(error)
+            raise
+        finally:
+            self._pool.release(member, broken=tx.broken)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Transaction]:
+        """Open a read-only transaction that sees one snapshot."""
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execute(_READ_ONLY_SNAPSHOT)
+                yield ReadTransaction(connection, self.dialect)
+        except DRIVER_ERRORS as error:
+            raise translate(error) from error
+
+    async def _end(self, tx: RawTransaction, hooks: Hooks) -> None:
+        if hooks.before_commit is not None:
+            try:
+                await hooks.before_commit()
+            except ConnectionError as error:
+                tx.broken = True
+                raise DatabaseUnavailable(f"connection lost before COMMIT: {error}") from error
+        await tx.commit(self._options.commit_timeout_seconds)
+        if hooks.commit_in_doubt is not None:
+            try:
+                await hooks.commit_in_doubt()
+            except ConnectionError as error:
+                tx.broken = True
+                raise CommitInDoubt(f"no answer to COMMIT: {error}") from error
+
+    def _renew_after(self, error: BaseException) -> None:
+        # A primary that became a standby answers reads as before: none of its connections may be kept.
+        if isinstance(error, PersistenceError) and error.sqlstate == READ_ONLY:
+            self._pool.renew()

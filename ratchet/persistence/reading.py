@@ -1,0 +1,44 @@
+"""Transactions over SQLAlchemy's own connections: lists, reports and audits, where convenience is worth its price."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ClauseElement
+
+from ratchet.persistence.errors import DRIVER_ERRORS, StatementFailed, translate
+from ratchet.persistence.statements import Row
+from ratchet.persistence.transaction import DialectName, Transaction
+
+
+class ReadTransaction(Transaction):
+    """One snapshot of the database, for reading only."""
+
+    def __init__(self, connection: AsyncConnection, dialect: DialectName) -> None:
+        super().__init__()
+        self.dialect = dialect
+        self.connection_id = 0
+        self._connection = connection
+
+    async def many(self, statement: ClauseElement, rows: Sequence[Mapping[str, Any]], /) -> None:
+        """Raises StatementFailed: nothing is written here."""
+        raise StatementFailed("this transaction only reads")
+
+    async def many_returning(self, statement: ClauseElement, rows: Sequence[Mapping[str, Any]], /) -> list[Row]:
+        """Return the rows of one execution after the other."""
+        return [row for parameters in rows for row in await self._fetch(statement, parameters)]
+
+    async def _fetch(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> list[Row]:
+        if not isinstance(statement, Executable):
+            raise StatementFailed(f"not a statement: {statement!r}")
+        try:
+            result = await self._connection.execute(statement, dict(parameters))
+        except DRIVER_ERRORS as error:
+            raise translate(error) from error
+        return [dict(row) for row in result.mappings()]
+
+    async def _affect(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
+        raise StatementFailed("this transaction only reads")
