@@ -18,12 +18,13 @@ class Redactor:
         self.add(secrets)
 
     def add(self, secrets: Iterable[str]) -> None:
-        """Hide these too: as they are, inside JSON, inside an address; of an address also its password alone."""
+        """Hide these too: plain, in a repr, in JSON, in an address; of an address also its password alone."""
         forms = set(self._forms)
         for secret in secrets:
             for part in (secret, _password(secret)):
                 forms |= {
                     part,
+                    repr(part)[1:-1],
                     json.dumps(part)[1:-1],
                     json.dumps(part, ensure_ascii=False)[1:-1],
                     quote(part, safe=""),
