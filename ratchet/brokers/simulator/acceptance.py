@@ -7,6 +7,7 @@ Source: docs/openalgo-api.md, section 3.
 from datetime import datetime, time
 from decimal import Decimal
 
+from ratchet.brokers.simulator import square_off
 from ratchet.brokers.simulator.contracts import Instrument, Kind
 from ratchet.brokers.simulator.money import funds_of, margin_of
 from ratchet.brokers.simulator.orders import Order, PriceType, Side
@@ -14,8 +15,6 @@ from ratchet.brokers.simulator.settings import IST, Mode, SessionRule
 from ratchet.brokers.simulator.simulator import Simulator
 
 DERIVATIVES = ("NFO", "BFO", "CDS", "BCD", "MCX", "NCDEX")
-SQUARE_OFF = {"NFO": time(15, 15), "MCX": time(23, 30)}
-"""When the sandbox closes MIS positions, IST."""
 _MIS_OPENS = time(9, 0)
 
 
@@ -56,7 +55,7 @@ def _sandbox_refusal(simulator: Simulator, order: Order, instrument: Instrument 
     lot = instrument.underlying.lot
     if order.exchange in DERIVATIVES and order.quantity % lot:
         return f"Quantity must be in multiples of lot size {lot}"
-    if order.product == "MIS" and simulator.sessions.rule is not SessionRule.ALWAYS:
+    if order.product == square_off.PRODUCT and simulator.sessions.rule is not SessionRule.ALWAYS:
         late = _mis_refusal(order.exchange, order.placed_at)
         if late is not None:
             return late
@@ -64,7 +63,7 @@ def _sandbox_refusal(simulator: Simulator, order: Order, instrument: Instrument 
 
 
 def _mis_refusal(exchange: str, now: datetime) -> str | None:
-    closes = SQUARE_OFF.get(exchange)
+    closes = square_off.TIMES.get(exchange)
     if closes is None or _MIS_OPENS <= now.astimezone(IST).time() < closes:
         return None
     return f"MIS orders cannot be placed after square-off time ({closes:%H:%M} IST). Trading resumes at 09:00 AM IST."

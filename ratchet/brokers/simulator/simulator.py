@@ -10,7 +10,8 @@ from ratchet.brokers.simulator.faults import FaultScript
 from ratchet.brokers.simulator.quotes import Quote, QuoteBoard
 from ratchet.brokers.simulator.rate_limits import RateLimits
 from ratchet.brokers.simulator.sessions import Sessions, day_start
-from ratchet.brokers.simulator.settings import IST, Mode, SimulatorSettings
+from ratchet.brokers.simulator.settings import IST, Mode, SessionRule, SimulatorSettings
+from ratchet.brokers.simulator.square_off import square_off
 from ratchet.brokers.simulator.store import Store
 
 _LOGOUT_TIME = time(3, 0)
@@ -44,6 +45,8 @@ class Simulator:
         """Return the present instant, with what has become due by it done."""
         now = self.settings.now()
         self.book.settle(now)
+        if self.mode is Mode.ANALYZE and self.sessions.rule is not SessionRule.ALWAYS:
+            square_off(self.book, now)
         return now
 
     @property

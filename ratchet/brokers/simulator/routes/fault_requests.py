@@ -32,19 +32,29 @@ def rule_from(value: object) -> Rule:
         raise BadRequestError(f"endpoint: there is no {endpoint}")
     if not suits(kind, endpoint):
         raise BadRequestError(f"endpoint: {kind.value} is only for {', '.join(sorted(APPLIES[kind]))}")
-    times = fields.optional_number("times")
-    count = fields.optional_number("count")
-    unlimited = fields.flag("unlimited", default=False)
+    times = _times(fields)
     rule = Rule(
         endpoint=endpoint,
         fault=_fault(kind, fields),
         match=_match(fields.given("match")),
-        left=None if unlimited else int(times or count or 1),
+        left=times,
         probability=float(_share(fields, "probability", Decimal(1))),
         chance=random.Random(int(fields.optional_number("seed") or 0)),
     )
     fields.done()
     return rule
+
+
+def _times(fields: Fields) -> int | None:
+    times, count = fields.optional_number("times"), fields.optional_number("count")
+    given = count if times is None else times
+    if fields.flag("unlimited", default=False):
+        return None
+    if given is None:
+        return 1
+    if given < 1:
+        raise BadRequestError("times: must be at least 1; unlimited: true has no end")
+    return int(given)
 
 
 def _usual_endpoint(kind: FaultKind) -> str:
