@@ -40,3 +40,11 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds`."""
         await asyncio.sleep(max(0.0, seconds))
+
+
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS counts suspended time in CLOCK_MONOTONIC
+
+
+def boottime() -> float:
+    """Return seconds since an arbitrary start that also pass while the machine sleeps: what a lease is judged by."""
+    return time.clock_gettime(_BOOTTIME)

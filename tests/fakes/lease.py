@@ -1,0 +1,81 @@
+"""A lease and a fence in memory that can be cut off, slowed down and written to behind one's back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from itertools import count
+
+from leader.lease import LeaseConflict, LeaseUnavailable, Record
+
+
+class MemoryLease:
+    """What several electors share. `away`: calls raise; `deaf`: writes arrive, but their answers do not."""
+
+    def __init__(self) -> None:
+        self.record: Record | None = None
+        self.away = False
+        self.deaf = False
+        self.writes = 0
+        self._versions = count(1)
+
+    async def get(self) -> Record | None:
+        """Return the record."""
+        await self._reach()
+        return self.record
+
+    async def create(self, *, holder: str, duration_seconds: int) -> Record:
+        """Make the record."""
+        await self._reach()
+        if self.record is not None:
+            raise LeaseConflict("there is one")
+        return self._write(
+            Record(
+                uid=f"u{next(self._versions)}",
+                holder=holder,
+                duration_seconds=duration_seconds,
+                renewed="",
+                transitions=0,
+                version="",
+            )
+        )
+
+    async def replace(self, seen: Record, *, holder: str, duration_seconds: int, transitions: int) -> Record:
+        """Write over the version seen."""
+        await self._reach()
+        if self.record is None or self.record.version != seen.version:
+            raise LeaseConflict("somebody wrote in between")
+        return self._write(replace(seen, holder=holder, duration_seconds=duration_seconds, transitions=transitions))
+
+    def _write(self, record: Record) -> Record:
+        version = str(next(self._versions))
+        self.record = replace(record, version=version, renewed=version)
+        self.writes += 1
+        if self.deaf:
+            raise LeaseUnavailable("no answer")
+        return self.record
+
+    async def _reach(self) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise LeaseUnavailable("no connection")
+
+
+class MemoryFence:
+    """The epoch in memory, by the same rule as the database's."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.away = False
+        self._last: tuple[str, int] | None = None
+
+    async def take(self, *, holder: str, lease_uid: str, transitions: int) -> int | None:
+        """Raise the epoch for a new win."""
+        await asyncio.sleep(0)
+        if self.away:
+            raise LeaseUnavailable("no connection")
+        if self._last is not None and self._last[0] == lease_uid and self._last[1] >= transitions:
+            return None
+        self._last = (lease_uid, transitions)
+        self.epoch += 1
+        return self.epoch
