@@ -1,0 +1,1 @@
+"""The rules of the domain, each test named for the rule it states."""
