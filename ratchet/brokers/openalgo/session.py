@@ -15,7 +15,7 @@ from yarl import URL
 from ratchet.clock import Clock
 
 IDLE_SECONDS = 1.0
-"""How long an unused connection is kept. OpenAlgo's server (gunicorn) closes idle ones after 2 s; a request that meets
+"""Shorter than the server keeps it. OpenAlgo's server (gunicorn) closes idle ones after 2 s; a request that meets
 that close on its way is lost without a trace, and a lost order blocks its slot for minutes."""
 
 
@@ -75,11 +75,14 @@ class OpenAlgoSession:
         await self._http.close()
 
 
-def create_session(*, connections: int = 16, write_timeout_seconds: float = 2.0) -> OpenAlgoSession:
+def create_session(
+    *, connections: int = 16, write_timeout_seconds: float = 2.0, idle_seconds: float = IDLE_SECONDS
+) -> OpenAlgoSession:
     """Return the session of a process; call it inside the running event loop.
 
     connections: most connections to one server at a time. write_timeout_seconds: longest time that sent bytes may stay
     without the peer's acknowledgement; then the connection breaks (Linux; elsewhere the other limits have to do).
+    idle_seconds: how long an unused connection is kept.
     """
 
     def new_socket(address: tuple[Any, ...]) -> socket.socket:
@@ -89,7 +92,7 @@ def create_session(*, connections: int = 16, write_timeout_seconds: float = 2.0)
         return sock
 
     # limit 0: the bound is kept by `OpenAlgoSession.slots`, whose wait has a time-out of its own
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS, socket_factory=new_socket)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=idle_seconds, socket_factory=new_socket)
     http = aiohttp.ClientSession(
         connector=connector,
         # accounts share the session, cookies must not travel between them

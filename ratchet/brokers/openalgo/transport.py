@@ -64,7 +64,7 @@ class Transport:
         answer_limit_bytes: int,
     ) -> None:
         self._session = session
-        self._root = URL(base_url.rstrip("/")) / "api" / "v1"
+        self._root = self.root_of(base_url)
         self._slots = session.slots(self._root)
         self._urls: dict[str, URL] = {}
         self._secret = secret
@@ -78,6 +78,11 @@ class Transport:
             sock_read=timeouts.read,
             ceil_threshold=_NEVER_ROUND,
         )
+
+    @staticmethod
+    def root_of(base_url: str) -> URL:
+        """Return the address below which the calls lie."""
+        return URL(base_url.rstrip("/")) / "api" / "v1"
 
     async def post(self, call: str, body: bytes, *, total: float, last_start: float | None = None) -> Seen:
         """Post `body` once and return what was seen; raises nothing but CancelledError.
