@@ -1,0 +1,58 @@
+# Needs Python 3.11 or newer with venv, and make. Everything else comes from requirements/*.lock into .venv.
+
+# A name may stand on PATH and still not start (version managers), so each is tried.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
+VENV ?= .venv
+BIN = $(VENV)/bin
+PATHS = ratchet service leader tests bench
+SEED ?= 1
+MINUTES ?= 2
+TESTS ?= tests
+
+.PHONY: help run test check audit bench bench-profile soak lock clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.runtime ## Start everything on this machine, with a simulated broker: http://127.0.0.1:8080
+	$(BIN)/ratchet run
+
+test: $(VENV)/.dev ## Run the whole suite, on servers that it starts itself (TESTS=path for a part)
+	$(BIN)/python -m pytest -n 2 $(TESTS)
+
+check: $(VENV)/.dev ## Lint, formatting, types, and who may import whom
+	$(BIN)/ruff check $(wildcard $(PATHS))
+	$(BIN)/ruff format --check $(wildcard $(PATHS))
+	$(BIN)/mypy --strict $(wildcard $(PATHS))
+	$(BIN)/lint-imports
+
+audit: $(VENV)/.dev ## Look for known vulnerabilities in what we depend on
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.lock
+
+bench: $(VENV)/.dev ## Measure, and write docs/performance.md
+	$(BIN)/python -m bench
+
+bench-profile: $(VENV)/.dev ## Show where the time goes
+	$(BIN)/python -m bench --profile
+
+soak: $(VENV)/.dev ## Break everything for a while (SEED=1 MINUTES=2), then check every invariant
+	$(BIN)/python -m tests.soak --seed $(SEED) --minutes $(MINUTES)
+
+lock: ## Renew requirements/*.lock from pyproject.toml
+	sh requirements/lock.sh "$(PYTHON)"
+
+clean: ## Remove the virtual environment and all caches; keeps RATCHET_HOME
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp tells which lock the environment was built from. The development one holds the runtime one.
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml
+	@test -e $(VENV)/.dev || sh requirements/install.sh "$(PYTHON)" $(VENV) requirements/runtime.lock
+	@if test -e $(VENV)/.dev; then $(MAKE) --no-print-directory $(VENV)/.dev; fi
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml
+	@sh requirements/install.sh "$(PYTHON)" $(VENV) requirements/dev.lock
+	@touch $@
