@@ -11,7 +11,7 @@ from ratchet.clock import Clock, SystemClock
 from ratchet.persistence.embedded import SqliteBackend
 from ratchet.persistence.errors import PersistenceError
 from ratchet.persistence.hot.backend import PostgresBackend
-from ratchet.persistence.options import DatabaseOptions
+from ratchet.persistence.options import DatabaseOptions as DatabaseOptions
 from ratchet.persistence.transaction import DialectName, Hook, Hooks, Transaction
 
 T = TypeVar("T")

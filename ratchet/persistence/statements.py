@@ -106,7 +106,7 @@ def _lay_out(compiled: SQLCompiler, parameters: Parameters) -> tuple[str, tuple[
     sql, names = compiled.string, compiled.positiontup or []
     processors: dict[str, Any] = dict(compiled._bind_processors)
     expanded: Mapping[str, Any] = {}
-    if compiled.post_compile_params:
+    if compiled.post_compile_params or compiled.literal_execute_params:
         given = {name: parameters[name] for name in parameters if name in compiled.binds}
         state = compiled.construct_expanded_state(given)
         sql, names, expanded = state.statement, list(state.positiontup or []), state.parameters

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    Sequence,
     String,
     Table,
     Text,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 from ratchet.domain.orders import IN_FLIGHT, IntentState, Purpose, Side
 from ratchet.domain.positions import LayerStatus
 from ratchet.domain.signals import OPEN, SignalKind, SignalStatus, Source
-from ratchet.persistence.types import Document, Fixed, UtcDateTime
+from ratchet.persistence.types import Document, Fixed, UtcDateTime, xact_id
 
 metadata = MetaData(
     naming_convention={
@@ -55,6 +56,9 @@ IN_FLIGHT_INTENT = text(f"state IN ({_words(IN_FLIGHT)})")
 LIVE_POSITION = text("status <> 'closed'")
 
 ROLLOVER_STATUSES = ("none", "pending", "in_progress", "rolled", "failed")
+
+signal_seq = Sequence("signal_seq", metadata=metadata)
+"""Gives `signal_log.seq` on PostgreSQL; SQLite counts under its writer lock."""
 
 signal_log = Table(
     "signal_log",
@@ -191,7 +195,13 @@ order_intent = Table(
         postgresql_where=IN_FLIGHT_INTENT,
         sqlite_where=IN_FLIGHT_INTENT,
     ),
-    Index("ix_order_intent_lane", "account", "instrument", postgresql_where=IN_FLIGHT_INTENT, sqlite_where=IN_FLIGHT_INTENT),
+    Index(
+        "ix_order_intent_lane",
+        "account",
+        "instrument",
+        postgresql_where=IN_FLIGHT_INTENT,
+        sqlite_where=IN_FLIGHT_INTENT,
+    ),
     Index("ix_order_intent_slot_day", "account", "symbol", "side", "broker_day"),
     Index("ix_order_intent_created", "created_at"),
 )
@@ -456,7 +466,7 @@ event_log = Table(
     Column("data", Document),
     Column("actor", String(64), nullable=False),
     Column("leader_epoch", BigInteger),
-    Column("xid", BigInteger, comment="transaction id on PostgreSQL, for readers that follow"),
+    Column("xid", BigInteger, server_default=xact_id(), comment="transaction id, for readers that follow"),
     UniqueConstraint("stream", "seq"),
     Index("ix_event_log_at", "at"),
 )
@@ -473,4 +483,18 @@ instance = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("heartbeat_at", UtcDateTime, nullable=False),
     Column("stopped_at", UtcDateTime),
+)
+
+statistics = Table(
+    "statistics",
+    metadata,
+    Column("account", String(64), nullable=False),
+    Column("day", Date, nullable=False, comment="IST day"),
+    Column("instrument", String(32), nullable=False),
+    Column("signals", Document, nullable=False, comment="how many by outcome"),
+    Column("orders", Document, nullable=False, comment="how many by end"),
+    Column("realised", Fixed, nullable=False, server_default="0", comment="rupees booked that day"),
+    Column("updated_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("account", "day", "instrument"),
+    Index("ix_statistics_day", "day"),
 )

@@ -37,9 +37,8 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if dialect.name == "sqlite" else at
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if isinstance(value, str):
-            return datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%f%z")
-        return value
+        at: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return at
 
 
 class Fixed(types.TypeDecorator[Decimal]):
@@ -109,3 +108,21 @@ def _sqlite_now(element: db_now, compiler: SQLCompiler, **kw: Any) -> str:
     seconds = compiler.process(element.clauses, **kw)
     moved = f", (({seconds}) || ' seconds')" if seconds else ""
     return f"strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'{moved})"
+
+
+class xact_id(FunctionElement[int]):  # noqa: N801 - reads as a SQL function
+    """The id of the transaction on PostgreSQL, for readers that follow a log; NULL on SQLite."""
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "xact_id"
+
+
+@compiles(xact_id, "postgresql")
+def _postgres_xact_id(element: xact_id, compiler: SQLCompiler, **kw: Any) -> str:
+    return "((pg_current_xact_id())::text)::bigint"
+
+
+@compiles(xact_id, "sqlite")
+def _sqlite_xact_id(element: xact_id, compiler: SQLCompiler, **kw: Any) -> str:
+    return "NULL"
