@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 
 from ratchet.brokers.base import BadAnswer, Order
 from ratchet.domain.identity import BrokerOrderId
+from ratchet.domain.numbers import ZERO
 from ratchet.domain.orders import Side
 
 Fields = Mapping[str, object]
@@ -91,7 +92,8 @@ def text(row: Fields, *names: str) -> str:
 
 def text_or_nothing(row: Fields, *names: str) -> str:
     """Return a text, or "" where the broker has none (a symbol that its master file lacks)."""
-    if all(row.get(name) in (None, "") for name in names):
+    values = [row.get(name) for name in names]
+    if all(value is None or (isinstance(value, str) and not value.strip()) for value in values):
         return ""
     return text(row, *names)
 
@@ -143,7 +145,9 @@ def to_decimal(value: object) -> Decimal | None:
         found = Decimal(value)
     except InvalidOperation:
         return None
-    return found if found.is_finite() and abs(found) < _LARGEST else None
+    if not found.is_finite() or not -_LARGEST < found < _LARGEST:
+        return None
+    return found if found else ZERO  # a zero may carry an exponent that no int can be made of
 
 
 def side(row: Fields, *names: str) -> Side:
