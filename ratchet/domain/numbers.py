@@ -27,7 +27,7 @@ def floor_quotient(numerator: Decimal, denominator: Decimal) -> int:
 
 def ceil_quotient(numerator: Decimal, denominator: Decimal) -> int:
     """Return ceil(numerator / denominator) exactly, as a whole number."""
-    return -floor_quotient(-numerator, denominator)
+    return -floor_quotient(numerator.copy_negate(), denominator)  # a unary minus would round to the context
 
 
 def tick_up(price: Decimal, tick: Decimal) -> Decimal:

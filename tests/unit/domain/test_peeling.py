@@ -33,6 +33,11 @@ def test_exactly_at_the_limit_nothing_is_peeled() -> None:
     assert peel_lots(LAYER, COPPER, D(17249999), D("3.1")) == 1
 
 
+def test_below_the_limit_and_without_risk_nothing_is_peeled() -> None:
+    assert peel_lots(LAYER, COPPER, D(99000000), D("3.1")) == 0
+    assert peel_lots(replace(LAYER, stop=D(905)), COPPER, D(-1), D("3.1")) == 0
+
+
 def test_never_more_is_peeled_than_the_layer_has() -> None:
     assert peel_lots(LAYER, COPPER, D(0), D("3.1")) == 6
     assert peel_lots(LAYER, COPPER, D(-9800000), D("3.1")) == 6
