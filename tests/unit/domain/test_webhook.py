@@ -361,7 +361,7 @@ def test_v18_indicators_keep_their_ranges(name: str, bad: list[Any], good: list[
 
 def test_v19_position_status_is_checked_if_it_is_there() -> None:
     name = "position_status"
-    for no_object in ([], "x", 1, False):
+    for no_object in (["x"], "x", 1, False):
         assert fault(changed(SCOUT, position_status=no_object)) == (name, "V19")
     for bad in ({}, {"in_position": None}, {"in_position": "true"}, {"in_position": 1}):
         assert fault(changed(SCOUT, position_status=bad)) == (f"{name}.in_position", "V19")
@@ -373,7 +373,7 @@ def test_v19_position_status_is_checked_if_it_is_there() -> None:
 
 
 def test_v20_sizing_is_an_object_if_it_is_there() -> None:
-    for no_object in ([], "x", 0, False):
+    for no_object in (["x"], "x", 0, False):
         assert fault(changed(SCOUT, sizing=no_object)) == ("sizing", "V20")
     for sizing in (None, {}, {"lots": "many"}):
         assert read(changed(SCOUT, sizing=sizing)).kind is SignalKind.EOD_MONITOR
