@@ -62,7 +62,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """One tradable contract as the broker lists it. lot_size: units a lot; freeze: most units of one order, 0 = none."""
+    """One tradable contract as the broker lists it. lot_size: units a lot; freeze: most units an order, 0 = none."""
 
     symbol: str
     exchange: str

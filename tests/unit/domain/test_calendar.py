@@ -160,7 +160,7 @@ def test_a_search_ends_where_no_session_can_be_found() -> None:
 
 def test_a_naive_instant_is_refused() -> None:
     with pytest.raises(ValueError, match="aware"):
-        PLAIN.is_open("NSE", datetime(2027, 1, 11, 12))  # noqa: DTZ001 - the fault that is tested
+        PLAIN.is_open("NSE", datetime(2027, 1, 11, 12))
 
 
 def test_always_open_knows_neither_nights_nor_weekends_nor_holidays() -> None:

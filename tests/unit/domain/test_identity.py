@@ -61,4 +61,4 @@ def test_a_message_without_a_position_says_none(message: dict[str, object]) -> N
 
 def test_a_naive_stamp_is_refused() -> None:
     with pytest.raises(ValueError, match="aware"):
-        fingerprint("COPPER", "EXIT", "ALL", datetime(2027, 1, 19))  # noqa: DTZ001 - the fault that is tested
+        fingerprint("COPPER", "EXIT", "ALL", datetime(2027, 1, 19))
