@@ -1,0 +1,161 @@
+"""uvicorn with an end in order, and with bounds on clients that are slow before their request has even begun."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ratchet.config.duties import DrainSettings
+from ratchet.config.sections import HttpSettings
+from service.asgi import App
+from service.drain import Drain
+from service.problems import Problem, problem_answer
+
+HEAD_LIMIT_BYTES = 32_768
+"""Longest request line and headers together; the parser itself has no limit."""
+
+_SWEEP_TICKS = 5
+"""The server ticks ten times a second; connections are looked at twice."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection: its requests' heads are bounded in length and time, and what cannot be parsed gets a problem."""
+
+    head_since: float | None = None
+    """When the head that is not complete yet began, or the connection, if it never sent one; monotonic seconds."""
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the time of the first head."""
+        super().connection_made(transport)
+        self.head_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a head that grows too long, and bytes that begin no head, are put a limit to."""
+        if self.head_since is not None:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self.head_since is None:
+            if self.timeout_keep_alive_task is None and not self._answering:
+                self.head_since = self.loop.time()  # bytes came, but neither a head nor anything awaited
+        elif self._head_bytes > HEAD_LIMIT_BYTES:
+            self.refuse(Problem.TOO_LARGE, "The request line and headers are too long.")
+
+    def on_message_begin(self) -> None:
+        """Start the time of a head."""
+        super().on_message_begin()
+        self.head_since = self.loop.time()
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """Stop the time of a head."""
+        self.head_since = None
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Let a connection idle again whose request was answered before all of it had been read."""
+        super().on_message_complete()
+        if not self._answering and self.timeout_keep_alive_task is None:
+            self.head_since = None
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    @property
+    def _answering(self) -> bool:
+        """Whether a request is in work."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP."""
+        self.refuse(Problem.INVALID_REQUEST, msg)
+
+    def refuse(self, problem: Problem, detail: str | None = None) -> None:
+        """Answer outside of any route, and close."""
+        if self.transport.is_closing():
+            return
+        self.head_since = None
+        if self._answering and not self.cycle.more_body:
+            # An earlier request on this connection is still in work: its answer is due first, and it is the last one.
+            self.cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        answer = problem_answer(problem, "", detail)
+        head = (
+            f"HTTP/1.1 {answer.status} {problem.title}\r\ncontent-type: {answer.content_type.decode()}\r\n"
+            f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + answer.body)
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """Serves until `drain` says to leave; signals are the business of whoever owns the process."""
+
+    def __init__(self, app: App, *, http: HttpSettings, port: int, drain: Drain, limits: DrainSettings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                cast(Any, app),
+                host=http.host,
+                port=port,
+                http=BoundedProtocol,
+                ws="none",
+                lifespan="off",
+                loop="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=max(1, round(http.keep_alive_seconds)),
+                timeout_graceful_shutdown=max(1, round(limits.graceful_seconds)),
+            )
+        )
+        self._http = http
+        self._drain = drain
+
+    async def run_until_drained(self, on_listening: Callable[[int], None]) -> None:
+        """Listen, tell the port, and serve until the drain's delay is over and open requests have been answered.
+
+        Raises OSError if the address is taken.
+        """
+        with socket.create_server(
+            (self.config.host, self.config.port), family=_family(self.config.host), backlog=self.config.backlog
+        ) as listener:
+            listener.setblocking(False)
+            on_listening(listener.getsockname()[1])
+            async with asyncio.TaskGroup() as tasks:
+                ending = tasks.create_task(self._end(), name="drain")
+                await self._serve(sockets=[listener])
+                ending.cancel()
+
+    async def _end(self) -> None:
+        await self._drain.wait_until_leaving()
+        self.should_exit = True
+        if not self._drain.at_once:
+            await self._drain.wait_until_at_once()
+        self.force_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signal handlers alone."""
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close connections whose next request has begun, but does not arrive."""
+        if counter % _SWEEP_TICKS == 0:
+            oldest = asyncio.get_running_loop().time() - self._http.body_timeout_seconds
+            for connection in list(self.server_state.connections):
+                protocol = cast(BoundedProtocol, connection)
+                if protocol.head_since is not None and protocol.head_since < oldest:
+                    protocol.refuse(Problem.SLOW_REQUEST)
+        return await super().on_tick(counter)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
