@@ -122,6 +122,7 @@ class SimulatorServer:
             lifespan="off",
             log_config=None,
             access_log=False,
+            date_header=False,  # it would show the start's time for good
             timeout_graceful_shutdown=int(_STOP_SECONDS),
         )
         self._server = _Server(config)
@@ -135,6 +136,7 @@ class SimulatorServer:
             return
         self.simulator.stopping.set()
         self._server.should_exit = True
+        self._server.leaving.set()
         await self._task
         self._task = None
         self._socket.close()
@@ -153,16 +155,22 @@ class SimulatorServer:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the process's signals to whoever runs the loop."""
+    """uvicorn, leaving the process's signals to whoever runs the loop, and without its ten ticks a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self.leaving = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say so."""
         await super().startup(sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        """Serve until told to leave, at once and not at the next of uvicorn's ticks."""
+        await self.on_tick(0)
+        await self.leaving.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,9 +17,9 @@ MASTER = Master(date(2027, 1, 11))
 QUOTE = Quote(ltp=Decimal(100), bid=Decimal("99.95"), ask=Decimal("100.05"))
 
 
-def order(price_type: PriceType = PriceType.MARKET, side: Side = Side.BUY, **changes) -> Order:
+def order(price_type: PriceType = PriceType.MARKET, side: Side = Side.BUY, **changes: Any) -> Order:
     stops = (PriceType.SL, PriceType.SL_M)
-    fields = {
+    fields: dict[str, Any] = {
         "order_id": "1",
         "account": "",
         "ghost": "g",
@@ -39,7 +40,7 @@ def order(price_type: PriceType = PriceType.MARKET, side: Side = Side.BUY, **cha
 
 
 @given(ticks=st.integers(min_value=800_000, max_value=1_500_000))
-def test_strike_plus_call_minus_put_is_the_future_at_every_price(ticks):
+def test_strike_plus_call_minus_put_is_the_future_at_every_price(ticks: int) -> None:
     board, future_price = QuoteBoard(), ticks * BANKNIFTY.tick
     board.set_underlying(BANKNIFTY, future_price, None, None)
     future = MASTER.future(BANKNIFTY, date(2027, 1, 25))
@@ -56,7 +57,7 @@ def test_strike_plus_call_minus_put_is_the_future_at_every_price(ticks):
     assert Decimal(58000) + prices[Kind.CALL] - prices[Kind.PUT] == future_price
 
 
-def test_a_futures_own_price_moves_the_options_of_its_expiry_only():
+def test_a_futures_own_price_moves_the_options_of_its_expiry_only() -> None:
     board = QuoteBoard()
     january, february = (MASTER.future(BANKNIFTY, day) for day in (date(2027, 1, 25), date(2027, 2, 23)))
     assert january is not None
@@ -70,7 +71,7 @@ def test_a_futures_own_price_moves_the_options_of_its_expiry_only():
     assert board.quote(far, february) == before[1]
 
 
-def test_an_underlyings_price_replaces_prices_set_on_its_symbols():
+def test_an_underlyings_price_replaces_prices_set_on_its_symbols() -> None:
     board, future = QuoteBoard(), MASTER.future(GOLDM, date(2027, 2, 5))
     assert future is not None
     board.set_symbol(future, Decimal(1), None, None)
@@ -96,7 +97,9 @@ def test_an_underlyings_price_replaces_prices_set_on_its_symbols():
         (PriceType.SL, Side.BUY, "98", "97", True, None),
     ],
 )
-def test_each_order_type_fills_at_its_price_or_rests(price_type, side, price, trigger, arriving, expected):
+def test_each_order_type_fills_at_its_price_or_rests(
+    price_type: PriceType, side: Side, price: str, trigger: str, arriving: bool, expected: str | None
+) -> None:
     placed = order(price_type, side, price=Decimal(price), trigger_price=Decimal(trigger))
     worked, fill = work(placed, QUOTE, NOW, arriving=arriving)
     assert (None if fill is None else fill.price) == (None if expected is None else Decimal(expected))
@@ -104,20 +107,21 @@ def test_each_order_type_fills_at_its_price_or_rests(price_type, side, price, tr
     assert (worked.status is Status.COMPLETE) == (expected is not None)
 
 
-def test_a_triggered_stop_whose_limit_is_not_met_becomes_open():
+def test_a_triggered_stop_whose_limit_is_not_met_becomes_open() -> None:
     stop = order(PriceType.SL, price=Decimal(98), trigger_price=Decimal(97))
     assert work(stop, QUOTE, NOW, arriving=True)[0].status is Status.OPEN
 
 
-def test_a_limited_order_fills_up_to_its_limit_and_no_further():
+def test_a_limited_order_fills_up_to_its_limit_and_no_further() -> None:
     limited = order(quirks=Quirks(fill_limit=Decimal(30)))
     worked, fill = work(limited, QUOTE, NOW, arriving=True)
     assert fill is not None
-    assert (fill.quantity, worked.filled, worked.status) == (30, 30, Status.OPEN)
+    assert fill.quantity == worked.filled == 30
+    assert worked.status is Status.OPEN
     assert work(worked, QUOTE, NOW, arriving=False) == (worked, None)
 
 
-def test_the_average_price_is_weighted_over_the_parts():
+def test_the_average_price_is_weighted_over_the_parts() -> None:
     first, _ = work(order(quirks=Quirks(fill_limit=Decimal(30), rest_at=NOW)), QUOTE, NOW, arriving=True)
     assert first.filled == 60
     part, _ = work(order(quirks=Quirks(fill_limit=Decimal(20))), QUOTE, NOW, arriving=True)
@@ -130,7 +134,7 @@ trades = st.lists(st.tuples(st.sampled_from(Side), st.integers(1, 20), st.intege
 
 
 @given(trades)
-def test_a_position_is_the_sum_of_its_trades_and_its_money_adds_up(rows):
+def test_a_position_is_the_sum_of_its_trades_and_its_money_adds_up(rows: list[tuple[Side, int, int]]) -> None:
     position, cash = Position(), Decimal(0)
     for side, quantity, price in rows:
         position = position.after(side, Decimal(quantity), Decimal(price), NOW)

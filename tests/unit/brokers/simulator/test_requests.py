@@ -15,7 +15,7 @@ ORDER = {
 }
 
 
-def test_defaults_are_those_of_the_real_server():
+def test_defaults_are_those_of_the_real_server() -> None:
     values, errors = schemas.check(schemas.PLACE, ORDER)
     assert errors == {}
     assert (values["pricetype"], values["product"], values["price"]) == ("MARKET", "MIS", Decimal(0))
@@ -38,17 +38,17 @@ def test_defaults_are_those_of_the_real_server():
         ("client_order_id", "x", schemas.UNKNOWN),
     ],
 )
-def test_each_wrong_field_is_named_with_its_text(field, value, text):
+def test_each_wrong_field_is_named_with_its_text(field: str, value: object, text: str) -> None:
     _, errors = schemas.check(schemas.PLACE, ORDER | {field: value})
     assert errors == {field: [text]}
 
 
-def test_a_missing_field_is_named():
+def test_a_missing_field_is_named() -> None:
     _, errors = schemas.check(schemas.PLACE, {name: value for name, value in ORDER.items() if name != "symbol"})
     assert errors == {"symbol": [schemas.MISSING]}
 
 
-def test_the_window_moves_and_turned_away_calls_do_not_fill_it():
+def test_the_window_moves_and_turned_away_calls_do_not_fill_it() -> None:
     now = [0.0]
     limits = RateLimits(lambda: now[0])
     key = ("", "127.0.0.1", "placeorder")

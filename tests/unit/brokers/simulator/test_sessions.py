@@ -23,23 +23,25 @@ def hours(sessions: Sessions, exchange: str, day: date) -> list[str]:
         ("MCX", date(2027, 1, 26), []),
     ],
 )
-def test_exchange_hours_follow_weekends_holidays_and_new_yorks_clock(exchange, day, expected):
+def test_exchange_hours_follow_weekends_holidays_and_new_yorks_clock(
+    exchange: str, day: date, expected: list[str]
+) -> None:
     assert hours(Sessions(SessionRule.EXCHANGE), exchange, day) == expected
 
 
-def test_always_means_midnight_to_midnight_even_on_a_sunday():
+def test_always_means_midnight_to_midnight_even_on_a_sunday() -> None:
     rows = Sessions(SessionRule.ALWAYS).on(date(2027, 1, 17))
     assert {row.exchange for row in rows} >= {"NFO", "MCX"}
     assert all((row.end - row.start).total_seconds() == 86400 and row.start.hour == 0 for row in rows)
 
 
-def test_the_close_itself_is_outside():
+def test_the_close_itself_is_outside() -> None:
     sessions = Sessions(SessionRule.EXCHANGE)
     assert sessions.open_at("NFO", datetime(2027, 1, 11, 9, 59, 59, tzinfo=UTC))
     assert not sessions.open_at("NFO", datetime(2027, 1, 11, 10, 0, tzinfo=UTC))
 
 
-def test_explicit_hours_hold_for_their_date_or_for_all():
+def test_explicit_hours_hold_for_their_date_or_for_all() -> None:
     every_day = ExplicitSession(exchange="MCX", start=time(10), end=time(11))
     one_day = ExplicitSession(exchange="NFO", start=time(12), end=time(0), on=date(2027, 1, 11))
     sessions = Sessions(SessionRule.EXPLICIT, [every_day, one_day])
@@ -48,7 +50,7 @@ def test_explicit_hours_hold_for_their_date_or_for_all():
     assert hours(sessions, "NFO", date(2027, 1, 12)) == []
 
 
-def test_a_day_of_books_begins_at_its_hour_in_india():
+def test_a_day_of_books_begins_at_its_hour_in_india() -> None:
     before, after = datetime(2027, 1, 10, 21, 29, tzinfo=UTC), datetime(2027, 1, 10, 21, 30, tzinfo=UTC)
     assert day_start(before, at=time(3)) == datetime(2027, 1, 10, 3, tzinfo=IST)
     assert day_start(after, at=time(3)) == datetime(2027, 1, 11, 3, tzinfo=IST)

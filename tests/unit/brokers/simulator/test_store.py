@@ -1,6 +1,7 @@
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ EVERY_QUIRK = Quirks(
 )
 
 
-def test_what_was_saved_is_read_back_in_order_of_placement(tmp_path):
+def test_what_was_saved_is_read_back_in_order_of_placement(tmp_path: Path) -> None:
     store = Store(tmp_path / "broker.db", durable=True)
     first, second = order(order_id="9", quirks=EVERY_QUIRK), order(order_id="1", price=Decimal("1.05"))
     trade = Trade(trade_id="9-1", order_id="9", quantity=Decimal(30), price=Decimal("100.05"), at=NOW)
@@ -34,7 +35,7 @@ def test_what_was_saved_is_read_back_in_order_of_placement(tmp_path):
     reopened.close()
 
 
-def test_calls_are_written_with_the_next_commit(tmp_path):
+def test_calls_are_written_with_the_next_commit(tmp_path: Path) -> None:
     store = Store(tmp_path / "broker.db", durable=False)
     call = OrderCall(account="a", endpoint="placeorder", at=datetime(2027, 1, 11, tzinfo=UTC), limited=True)
     store.note(call)
@@ -44,7 +45,7 @@ def test_calls_are_written_with_the_next_commit(tmp_path):
     reopened.close()
 
 
-def test_the_file_is_durable_and_write_ahead_logged(tmp_path):
+def test_the_file_is_durable_and_write_ahead_logged(tmp_path: Path) -> None:
     store = Store(tmp_path / "broker.db", durable=True)
     store.close()
     reader = sqlite3.connect(tmp_path / "broker.db")
@@ -52,7 +53,7 @@ def test_the_file_is_durable_and_write_ahead_logged(tmp_path):
     reader.close()
 
 
-def test_a_second_process_cannot_open_a_held_file(tmp_path, monkeypatch):
+def test_a_second_process_cannot_open_a_held_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ratchet.brokers.simulator.store._LOCK_WAIT_SECONDS", 0.0)
     holder = Store(tmp_path / "broker.db", durable=True)
     with pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -60,7 +61,7 @@ def test_a_second_process_cannot_open_a_held_file(tmp_path, monkeypatch):
     holder.close()
 
 
-def test_a_failed_commit_leaves_nothing_behind(tmp_path):
+def test_a_failed_commit_leaves_nothing_behind(tmp_path: Path) -> None:
     store = Store(tmp_path / "broker.db", durable=True)
     orphan = Trade(trade_id="1-1", order_id="1", quantity=Decimal(1), price=Decimal(1), at=NOW)
     store.save([order()], [orphan])
