@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Integer, String, bindparam, case, func, literal, select, update
+from sqlalchemy import Boolean, Integer, String, bindparam, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.persistence.events import append
 from ratchet.persistence.tables import control, order_budget
+from ratchet.persistence.timeline import TIMELINE
 from ratchet.persistence.transaction import Transaction
 from ratchet.persistence.types import db_now
 
-# The name of the current WAL file tells the timeline at once; the control file lags until a checkpoint.
-_TIMELINE = {
-    "postgresql": func.substr(func.pg_walfile_name(func.pg_current_wal_lsn()), 1, 8),
-    "sqlite": literal("sqlite", literal_execute=True),
-}
 _READ = {
-    name: select(control, timeline.label("timeline")).where(control.c.id == 1) for name, timeline in _TIMELINE.items()
+    name: select(control, timeline.label("timeline")).where(control.c.id == 1) for name, timeline in TIMELINE.items()
 }
 _SHARE = {name: statement.with_for_update(read=True, of=control) for name, statement in _READ.items()}
 _SET = (
@@ -39,7 +35,7 @@ _SET = (
 )
 _AUDITED = {
     name: update(control).where(control.c.id == 1).values(audited_timeline=timeline)
-    for name, timeline in _TIMELINE.items()
+    for name, timeline in TIMELINE.items()
 }
 _UNIX = {
     "postgresql": func.floor(func.extract("epoch", func.clock_timestamp())),
@@ -47,7 +43,9 @@ _UNIX = {
 }
 _CLOCK = {name: select(now.cast(Integer).label("second")) for name, now in _UNIX.items()}
 _BUDGET = select(order_budget).where(order_budget.c.account == bindparam("account")).with_for_update()
-_SPEND_VALUES = {name: bindparam(f"new_{name}", type_=Integer) for name in ("second", "in_second", "minute", "in_minute")}
+_SPEND_VALUES = {
+    name: bindparam(f"new_{name}", type_=Integer) for name in ("second", "in_second", "minute", "in_minute")
+}
 _SPEND = {
     name: make(order_budget)
     .values(account=bindparam("account"), **_SPEND_VALUES)
@@ -110,9 +108,7 @@ async def mark_audited(tx: Transaction, *, actor: str) -> None:
     await append(tx, stream="control", kind="audited", actor=actor)
 
 
-async def take_token(
-    tx: Transaction, account: str, *, per_second: int, per_minute: int, tokens: int = 1
-) -> bool:
+async def take_token(tx: Transaction, account: str, *, per_second: int, per_minute: int, tokens: int = 1) -> bool:
     """Take order-budget tokens of this calendar second and minute; False if there are none left.
 
     Callers that leave a reserve to exits pass a smaller `per_second`.

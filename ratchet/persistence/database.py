@@ -58,8 +58,6 @@ class Database:
         """
         async with self._measured(name, self._backend.transaction(Hooks(before_commit, commit_in_doubt))) as tx:
             yield tx
-        for call in tx.after_commit:
-            call()
 
     @asynccontextmanager
     async def single(self, *, name: str) -> AsyncIterator[Transaction]:
@@ -106,6 +104,27 @@ class Database:
                     raise
             await self._clock.sleep(pause)
 
+    @property
+    def in_use(self) -> int:
+        """Connections that are handed out now (SQLite: 1 while somebody writes)."""
+        return self._backend.in_use
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for one."""
+        return self._backend.waiting
+
+    def listen(self, channel: str, callback: Callable[[str], None]) -> None:
+        """Call back with the payload of each notice on a channel, and with "" after a gap in which some may be lost.
+
+        It returns at once and goes on until the database is closed. On SQLite it hears this process only.
+        """
+        self._backend.listen(channel, callback)
+
+    async def notify(self, tx: Transaction, channel: str, payload: str = "") -> None:
+        """Tell the listeners of a channel once `tx` has committed. Once for a batch: each such commit takes a lock."""
+        await self._backend.notify(tx, channel, payload)
+
     @asynccontextmanager
     async def _measured(self, name: str, inner: AbstractAsyncContextManager[Transaction]) -> AsyncIterator[Transaction]:
         started = self._clock.monotonic()
@@ -114,6 +133,8 @@ class Database:
             async with inner as tx:
                 yield tx
             outcome = "ok"
+            for call in tx.after_commit:
+                call()
         except PersistenceError as error:
             outcome = error.outcome
             raise

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiosqlite
@@ -85,6 +86,7 @@ class SqliteBackend:
         self._writer = asyncio.Lock()
         self._write_engine = self._engine(pool_size=1, read_only=False)
         self._read_engine = self._engine(pool_size=options.report_pool_size, read_only=True)
+        self._callbacks: dict[str, list[Callable[[str], None]]] = {}
         self.waiting = 0
         """Tasks that wait to write."""
 
@@ -140,6 +142,15 @@ class SqliteBackend:
                     await _roll_back(connection)
         except DRIVER_ERRORS as error:
             raise translate(error) from error
+
+    def listen(self, channel: str, callback: Callable[[str], None]) -> None:
+        """Call back with the payload of each notice of this process on a channel."""
+        self._callbacks.setdefault(channel, []).append(callback)
+
+    async def notify(self, tx: Transaction, channel: str, payload: str) -> None:
+        """Tell the listeners of a channel in this process once `tx` has committed."""
+        for callback in self._callbacks.get(channel, ()):
+            tx.after_commit.append(partial(callback, payload))
 
     async def _take_turn(self) -> None:
         self.waiting += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy import text
+from sqlalchemy import String, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import asyncpg as dialect_module
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -19,12 +19,14 @@ from ratchet.persistence.errors import (
     translate,
 )
 from ratchet.persistence.hot.connections import ConnectionPool, connect
+from ratchet.persistence.hot.listening import Callback, Listener
 from ratchet.persistence.hot.transaction import RawTransaction
 from ratchet.persistence.options import DatabaseOptions
 from ratchet.persistence.reading import ReadTransaction
 from ratchet.persistence.statements import Statements
 from ratchet.persistence.transaction import DialectName, Hooks, Transaction
 
+_NOTIFY = select(func.pg_notify(bindparam("channel", type_=String), bindparam("payload", type_=String)))
 _READ_ONLY_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
@@ -37,6 +39,7 @@ class PostgresBackend:
         self._options = options
         self._statements = Statements(dialect_module.dialect())  # type: ignore[no-untyped-call]
         self._pool = ConnectionPool(lambda: connect(options), options, clock)
+        self._listener = Listener(options, clock)
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=lambda: connect(options),
@@ -48,9 +51,22 @@ class PostgresBackend:
         )
 
     @property
-    def pool(self) -> ConnectionPool:
-        """The connections of the hot paths."""
-        return self._pool
+    def in_use(self) -> int:
+        """Connections of the hot paths that are handed out now."""
+        return self._pool.in_use
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for a connection."""
+        return self._pool.waiting
+
+    def listen(self, channel: str, callback: Callback) -> None:
+        """Call back with the payload of each notice on a channel."""
+        self._listener.add(channel, callback)
+
+    async def notify(self, tx: Transaction, channel: str, payload: str) -> None:
+        """Tell the listeners of a channel once `tx` has committed."""
+        await tx.all(_NOTIFY, channel=channel, payload=payload)
 
     async def open(self) -> None:
         """Prove that the database can be reached. Raises DatabaseUnavailable."""
@@ -59,6 +75,7 @@ class PostgresBackend:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._listener.close()
         await self._pool.close()
         await self._engine.dispose()
 
