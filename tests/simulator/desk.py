@@ -1,6 +1,7 @@
 """A client of one simulated server over a real socket, with a clock that stands still until it is moved."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -90,6 +91,15 @@ class Desk:
     async def ghosts(self) -> list[str]:
         """Return the `strategy` of every booked order, as the auditor sees it."""
         return [row["intent_ghost"] for row in (await self.admin("book"))["orders"]]
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, within_seconds: float = 5.0) -> None:
+    """Wait until a condition holds. Raises TimeoutError if it does not in time."""
+    async with asyncio.timeout(within_seconds):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
