@@ -107,9 +107,7 @@ _WINDOW = (
     " WHERE s.fingerprint <> b.fingerprint"
     " AND (s.kind <> 'EXIT' OR s.status IN ('accepted', 'processing', 'review'))"
 )
-_EXACT = (
-    " JOIN signal_log s ON s.account = b.account AND s.fingerprint = b.fingerprint AND s.signal_ts = b.stamp"
-)
+_EXACT = " JOIN signal_log s ON s.account = b.account AND s.fingerprint = b.fingerprint AND s.signal_ts = b.stamp"
 _FOUND = "b.n AS n, s.id AS id, s.account AS account, s.fingerprint AS fingerprint, s.status AS status,"
 _FOUND += " s.payload_hash AS payload_hash"
 _SEEN = _for(

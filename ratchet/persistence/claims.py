@@ -154,9 +154,9 @@ async def release(tx: Transaction, claim: Claim, *, delay_seconds: float) -> boo
 
 async def stumble(tx: Transaction, claim: Claim, *, delay_seconds: float, error: str) -> bool:
     """Give the signal back after a turn that raised, and count it."""
-    return await tx.count(
-        _STUMBLE, **_key(claim), k_epoch=claim.epoch, delay=delay_seconds, error_text=error[:2000]
-    ) == 1
+    return (
+        await tx.count(_STUMBLE, **_key(claim), k_epoch=claim.epoch, delay=delay_seconds, error_text=error[:2000]) == 1
+    )
 
 
 async def hold(tx: Transaction, claim: Claim, *, seconds_left: float = 0.0) -> None:
@@ -181,5 +181,3 @@ async def open_work(tx: Transaction) -> tuple[int, datetime | None]:
     """Return how many signals are open, and when the oldest was received."""
     row = await tx.one(_OPEN_WORK)
     return row["open"], row["oldest"]
-
-

@@ -15,9 +15,7 @@ from ratchet.persistence.tables import incident as t
 from ratchet.persistence.transaction import Row, Transaction
 from ratchet.persistence.types import db_now
 
-_COLUMNS = (
-    "id account instrument exchange symbol side kind broker_order_id intent_id signal_id summary data"
-).split()
+_COLUMNS = ("id account instrument exchange symbol side kind broker_order_id intent_id signal_id summary data").split()
 _OPEN = {
     name: make(t)
     .values({column: bindparam(column, type_=t.c[column].type) for column in _COLUMNS} | {"opened_at": db_now()})
@@ -44,9 +42,7 @@ _CLOSE = (
 )
 _GET = select(t).where(t.c.id == bindparam("id", type_=Uuid))
 _COUNT = select(func.count().label("open")).where(t.c.account == bindparam("account"), t.c.closed_at.is_(None))
-_NAMED_ORDERS = select(t.c.broker_order_id).where(
-    t.c.account == bindparam("account"), t.c.broker_order_id.is_not(None)
-)
+_NAMED_ORDERS = select(t.c.broker_order_id).where(t.c.account == bindparam("account"), t.c.broker_order_id.is_not(None))
 
 
 async def open_incident(
@@ -77,9 +73,10 @@ async def open_incident(
     )
     if same is not None:
         return False
+    incident_id = uuid4()
     opened = await tx.count(
         _OPEN[tx.dialect],
-        id=uuid4(),
+        id=incident_id,
         account=account,
         instrument=instrument,
         exchange=exchange,
@@ -94,7 +91,7 @@ async def open_incident(
     )
     if opened:
         facts = {"kind": kind, "symbol": symbol, "side": side, "order": broker_order_id, "summary": summary[:1000]}
-        await append(tx, stream=f"incidents:{account}", kind="incident", actor=actor, data=facts)
+        await append(tx, stream=f"incident:{incident_id}", kind="incident", actor=actor, data=facts)
     return opened == 1
 
 

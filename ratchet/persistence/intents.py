@@ -14,7 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ratchet.broken import Broken, is_broken
 from ratchet.domain.identity import AccountId, BrokerOrderId, IntentId, PositionId
 from ratchet.domain.orders import IN_FLIGHT, Intent, IntentState, Purpose, Side, sources_of
-from ratchet.persistence.tables import incident, order_intent as t
+from ratchet.persistence.tables import incident
+from ratchet.persistence.tables import order_intent as t
 from ratchet.persistence.transaction import Row, Transaction
 from ratchet.persistence.types import Document, Fixed, UtcDateTime, db_now
 
@@ -62,7 +63,11 @@ _ID = t.c.id == bindparam("k_id", type_=t.c.id.type)
 
 def _to(after: IntentState, **values: Any) -> Any:
     """Return the compare-and-set towards `after`: from any state that the table allows, unless `sources` narrows it."""
-    return update(t).where(_ID, t.c.state.in_(sorted(str(s) for s in sources_of(after)))).values(state=str(after), **values)
+    return (
+        update(t)
+        .where(_ID, t.c.state.in_(sorted(str(s) for s in sources_of(after))))
+        .values(state=str(after), **values)
+    )
 
 
 _SEND_VALUES = {
@@ -98,11 +103,7 @@ _UNKNOWN = (
         how=bindparam("new_how", type_=String),
     )
 )
-_LOOKED = (
-    update(t)
-    .where(_ID)
-    .values(looks=t.c.looks + 1, good_looks=bindparam("new_looks", type_=Document))
-)
+_LOOKED = update(t).where(_ID).values(looks=t.c.looks + 1, good_looks=bindparam("new_looks", type_=Document))
 _WORKING = _to(
     IntentState.WORKING, broker_order_id=bindparam("new_order_id", type_=String), how=bindparam("new_how", type_=String)
 )
@@ -113,9 +114,7 @@ _RUNG = (
     .values(rungs=bindparam("new_rungs", type_=Integer), price=bindparam("new_price", type_=Fixed), rung_at=db_now())
 )
 _CANCEL = (
-    update(t)
-    .where(_ID, t.c.state == str(IntentState.WORKING))
-    .values(cancel_at=func.coalesce(t.c.cancel_at, db_now()))
+    update(t).where(_ID, t.c.state == str(IntentState.WORKING)).values(cancel_at=func.coalesce(t.c.cancel_at, db_now()))
 )
 _FILL = (
     update(t)
@@ -327,6 +326,9 @@ async def ask_cancel(tx: Transaction, intent: Intent) -> bool:
 
 async def grow_fill(tx: Transaction, intent: Intent, *, filled: int, avg_price: Decimal, reserved: Decimal) -> bool:
     """Raise the filled quantity from the one that the caller saw; False if somebody was faster."""
-    return await tx.count(
-        _FILL, k_id=intent.id, k_filled=intent.filled, new_filled=filled, new_avg=avg_price, new_reserved=reserved
-    ) == 1
+    return (
+        await tx.count(
+            _FILL, k_id=intent.id, k_filled=intent.filled, new_filled=filled, new_avg=avg_price, new_reserved=reserved
+        )
+        == 1
+    )

@@ -88,5 +88,3 @@ async def let_go_of_review(tx: Transaction, account: str, instrument: str) -> No
     """Let entries in again if no signal of the locked lane is in review any more."""
     if await tx.first(_REVIEWS, k_account=account, k_instrument=instrument) is None:
         await hold(tx, account, instrument, reason="none", ref=None)
-
-

@@ -21,9 +21,9 @@ from ratchet.persistence.transaction import Row, Transaction
 from ratchet.persistence.types import Fixed, db_now
 
 _LIVE = p.c.status != str(LayerStatus.CLOSED)
-_JOINED = select(
-    p, h.c.symbol, h.c.exchange, h.c.quantity, h.c.avg_price, h.c.lot_size, h.c.tick
-).select_from(p.outerjoin(h, h.c.position_id == p.c.id))
+_JOINED = select(p, h.c.symbol, h.c.exchange, h.c.quantity, h.c.avg_price, h.c.lot_size, h.c.tick).select_from(
+    p.outerjoin(h, h.c.position_id == p.c.id)
+)
 _OF_LANE = _JOINED.where(
     p.c.account == bindparam("account"), p.c.instrument == bindparam("instrument"), _LIVE
 ).order_by(p.c.layer, h.c.symbol)
@@ -63,7 +63,10 @@ _UPDATE = (
             "margin": bindparam("new_margin", type_=Fixed),
             "realised": bindparam("new_realised", type_=Fixed),
             "closed_at": case(
-                (bindparam("new_status", type_=String) == str(LayerStatus.CLOSED), func.coalesce(p.c.closed_at, db_now())),
+                (
+                    bindparam("new_status", type_=String) == str(LayerStatus.CLOSED),
+                    func.coalesce(p.c.closed_at, db_now()),
+                ),
                 else_=p.c.closed_at,
             ),
             "version": p.c.version + 1,
@@ -80,13 +83,11 @@ _TAKE = (
         version=p.c.version + 1,
     )
 )
-_TAKEN_BY = (
-    select(p.c.id).where(
-        p.c.account == bindparam("account"),
-        p.c.instrument == bindparam("instrument"),
-        _LIVE,
-        p.c.closing_by == bindparam("by", type_=String),
-    )
+_TAKEN_BY = select(p.c.id).where(
+    p.c.account == bindparam("account"),
+    p.c.instrument == bindparam("instrument"),
+    _LIVE,
+    p.c.closing_by == bindparam("by", type_=String),
 )
 _OPENED_BY = select(p.c.id).where(p.c.account == bindparam("account"), p.c.opened_by == bindparam("by", type_=String))
 _TRADE = select(trade).where(trade.c.account == bindparam("account"), trade.c.instrument == bindparam("instrument"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, String, Text, bindparam, func, or_, select, update
 
-from ratchet.domain.signals import ENTRY_KINDS, OPEN, TRADE_KINDS, SignalKind, SignalStatus
+from ratchet.domain.calendar import IST
+from ratchet.domain.signals import ENTRY_KINDS, OPEN, TRADE_KINDS, SignalKind, SignalStatus, Source
 from ratchet.persistence.claims import Claim, claim_of
 from ratchet.persistence.events import append, signal_stream
 from ratchet.persistence.tables import signal_log as s
@@ -51,9 +53,7 @@ _TO_REVIEW = (
     )
 )
 _NOTE = update(s).where(_KEY).values(detail=bindparam("new_detail", type_=Document))
-_BY_FINGERPRINT = select(s).where(
-    s.c.account == bindparam("k_account"), s.c.fingerprint == bindparam("k_fingerprint")
-)
+_BY_FINGERPRINT = select(s).where(s.c.account == bindparam("k_account"), s.c.fingerprint == bindparam("k_fingerprint"))
 _BY_ID = select(s).where(s.c.id == bindparam("id"))
 
 # Entries wait for every earlier open trade of their lane; a base entry waits for every open exit as well.
@@ -64,8 +64,7 @@ _AHEAD = (
         s.c.instrument == bindparam("instrument"),
         _OPEN,
         or_(
-            (s.c.seq < bindparam("seq", type_=BigInteger))
-            & s.c.kind.in_(sorted(str(kind) for kind in TRADE_KINDS)),
+            (s.c.seq < bindparam("seq", type_=BigInteger)) & s.c.kind.in_(sorted(str(kind) for kind in TRADE_KINDS)),
             s.c.kind == str(SignalKind.EXIT),
         ),
     )
@@ -80,6 +79,18 @@ _ENTRIES_OPEN = (
         s.c.kind.in_(sorted(str(kind) for kind in ENTRY_KINDS)),
         s.c.seq < bindparam("seq", type_=BigInteger),
         s.c.signal_ts <= bindparam("stamp", type_=UtcDateTime),
+    )
+    .limit(1)
+)
+_EOD_TAKEN = (
+    select(s.c.id)
+    .where(
+        s.c.account == bindparam("account"),
+        s.c.instrument == bindparam("instrument"),
+        s.c.kind == bindparam("kind"),
+        s.c.source == str(Source.EXECUTOR),
+        s.c.signal_ts >= bindparam("since", type_=UtcDateTime),
+        s.c.signal_ts < bindparam("until", type_=UtcDateTime),
     )
     .limit(1)
 )
@@ -182,3 +193,16 @@ async def by_fingerprint(tx: Transaction, account: str, fingerprint: str) -> Cla
     row = await tx.first(_BY_FINGERPRINT, k_account=account, k_fingerprint=fingerprint)
     return None if row is None else claim_of(row)
 
+
+async def end_of_day_taken(tx: Transaction, claim: Claim) -> bool:
+    """Whether the executor's own end-of-day action of the same kind exists for the signal's day (D-5)."""
+    day = claim.stamp.astimezone(IST).replace(hour=0, minute=0, second=0)
+    row = await tx.first(
+        _EOD_TAKEN,
+        account=claim.account,
+        instrument=claim.instrument,
+        kind=str(claim.kind),
+        since=day,
+        until=day + timedelta(days=1),
+    )
+    return row is not None

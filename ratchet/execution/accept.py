@@ -1,0 +1,309 @@
+"""Accept: a valid signal becomes one durable row, or is told which row it repeats. Nothing here waits for the broker.
+
+Accepts that arrive while a transaction is under way are gathered, without a timer, into the next one: the more load,
+the fewer commits each. Three layers say "seen already" ever more truly: this process, Redis, and the database, which
+alone decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import uuid4
+
+from ratchet.coordination.recent import Recent, Seen
+from ratchet.domain.checks import Age, age_of
+from ratchet.domain.identity import SignalId
+from ratchet.domain.refusals import Reason
+from ratchet.domain.signals import ENTRY_KINDS, TRADE_KINDS, SignalKind, SignalStatus
+from ratchet.execution.submission import Duplicate, NotDurable, Overloaded, Receipt, Submission
+from ratchet.failpoints import Failpoint, reach
+from ratchet.persistence import accepting
+from ratchet.persistence.accepting import Known, NewSignal
+from ratchet.persistence.errors import PersistenceError
+from ratchet.persistence.transaction import Transaction
+from ratchet.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+WINDOW = timedelta(seconds=60)
+"""Trades of one key closer than this, either way, are one. Source: docs/domain.md, section 3."""
+
+WORK = "work"
+"""The topic that is rung when there is a signal to execute."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One accept on its way into a batch."""
+
+    submission: Submission
+    new: NewSignal
+    answer: asyncio.Future[Receipt]
+
+
+class Acceptor:
+    """Gathers concurrent accepts into few transactions. One per process; `run` must be running."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+        self._queue: list[_Waiting] = []
+        self._filled = asyncio.Event()
+        self._notes: list[tuple[Known, str, dict[str, object]]] = []
+        self._recent = Recent(rt.clock, limit=rt.settings.redis.recent_limit, seconds=rt.settings.redis.recent_seconds)
+
+    @property
+    def waiting(self) -> int:
+        """How many accepts are in the queue."""
+        return len(self._queue)
+
+    async def accept(self, submission: Submission) -> Receipt:
+        """Store the signal durably and return its receipt.
+
+        Raises NotDurable if it could not be stored for sure, Overloaded if too many wait already.
+        """
+        seen = self._recent.get(submission.account, submission.signal.fingerprint)
+        if seen is not None and seen.terminal and seen.payload_hash == submission.payload_hash:
+            return self._repeat(submission, seen)
+        if len(self._queue) >= self._rt.settings.database.accept_queue_limit:
+            raise Overloaded("too many signals wait to be stored")
+        waiting = _Waiting(submission, self._row(submission), asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._filled.set()
+        try:
+            async with asyncio.timeout(self._rt.settings.http.request_timeout_seconds):
+                return await waiting.answer
+        except TimeoutError:
+            raise NotDurable("the database did not store the signal in time") from None
+
+    async def run(self) -> None:
+        """Flush batches, one after another, until cancelled; what still waits is answered before the end."""
+        try:
+            while True:
+                await self._filled.wait()
+                await self._flush()
+        finally:
+            for waiting in self._queue:
+                _fail(waiting, NotDurable("the process ends"))
+
+    def _repeat(self, submission: Submission, seen: Seen) -> Receipt:
+        known = Known(
+            id=seen.id,
+            fingerprint=submission.signal.fingerprint,
+            account=submission.account,
+            status=str(seen.status),
+            payload_hash=seen.payload_hash,
+        )
+        if len(self._notes) < self._rt.settings.database.accept_queue_limit:
+            self._notes.append((known, "duplicate", {"request_id": submission.request_id, "by": "recent"}))
+            self._filled.set()
+        return Receipt(id=seen.id, status=seen.status, duplicate=Duplicate.EXACT)
+
+    def _row(self, submission: Submission) -> NewSignal:
+        signal = submission.signal
+        end = self._end_at_the_door(submission)
+        return NewSignal(
+            id=uuid4(),
+            account=submission.account,
+            strategy=submission.strategy,
+            fingerprint=signal.fingerprint,
+            stamp=signal.stamp,
+            instrument=signal.instrument,
+            kind=str(signal.kind),
+            layer=signal.position if signal.kind in TRADE_KINDS else None,
+            source=str(submission.source),
+            payload=dict(signal.payload),
+            payload_hash=submission.payload_hash,
+            request_id=submission.request_id,
+            status=str(end.status if end else SignalStatus.ACCEPTED),
+            reason=end.code if end else None,
+            terminal=end is not None,
+        )
+
+    def _end_at_the_door(self, submission: Submission) -> Reason | None:
+        """Age never decides the answer: what is too old or ahead is stored as already ended. Source: protocol, section 2."""
+        signal, execution = submission.signal, self._rt.settings.execution
+        now = self._rt.clock.now()
+        if now - signal.stamp > timedelta(days=execution.retention_days):
+            return Reason.FORGOTTEN
+        age = age_of(
+            now,
+            signal.timestamp,
+            limit_seconds=execution.entry_age_limit_seconds,
+            future_seconds=execution.future_tolerance_seconds,
+        )
+        if age is Age.FUTURE and signal.kind is not SignalKind.EXIT:
+            return Reason.FUTURE
+        if age is Age.STALE and signal.kind in ENTRY_KINDS:
+            return Reason.STALE
+        return None
+
+    async def _flush(self) -> None:
+        limit = self._rt.settings.database.accept_batch_limit
+        batch, self._queue = self._queue[:limit], self._queue[limit:]
+        notes, self._notes = self._notes, []
+        if not self._queue:
+            self._filled.clear()
+        try:
+            await self._store(batch, notes)
+        except PersistenceError as error:
+            if len(batch) <= 1:
+                _fail_all(batch, error)
+                return
+            for waiting in batch:
+                try:
+                    await self._store([waiting], [])
+                except PersistenceError as alone:
+                    _fail(waiting, NotDurable(str(alone)))
+
+    async def _store(self, batch: Sequence[_Waiting], notes: list[tuple[Known, str, dict[str, object]]]) -> None:
+        batch = await self._answer_the_seen(batch, notes)
+        if not batch and not notes:
+            return
+
+        async def work(tx: Transaction) -> list[Receipt]:
+            receipts = await self._accept_all(tx, batch, notes)
+            await reach(Failpoint.K1)
+            return receipts
+
+        receipts = await self._rt.db.run(work, name="accept")
+        await reach(Failpoint.K2)
+        for waiting, receipt in zip(batch, receipts, strict=True):
+            self._remember(waiting.submission, receipt)
+            if not waiting.answer.done():
+                waiting.answer.set_result(receipt)
+        if any(receipt.duplicate is None for receipt in receipts):
+            await self._rt.hints.wake(WORK)
+
+    async def _answer_the_seen(
+        self, batch: Sequence[_Waiting], notes: list[tuple[Known, str, dict[str, object]]]
+    ) -> Sequence[_Waiting]:
+        """Answer what Redis has seen and a plain read of the database confirms, without taking a lock."""
+        sights = await self._rt.hints.first_sight([f"{w.new.account}:{w.new.fingerprint}" for w in batch])
+        maybe = [w for w, first in zip(batch, sights, strict=True) if first is False]
+        if not maybe:
+            return batch
+        async with self._rt.db.transaction() as tx:
+            found = await accepting.seen(tx, [w.new for w in maybe], WINDOW)
+        stored = {n: known for n, exact, known in found if exact}
+        answered = set()
+        for n, known in stored.items():
+            waiting = maybe[n]
+            if known.payload_hash != waiting.submission.payload_hash:
+                continue
+            answered.add(id(waiting))
+            notes.append((known, "duplicate", {"request_id": waiting.submission.request_id, "by": "redis"}))
+            receipt = _receipt(known, Duplicate.EXACT)
+            self._remember(waiting.submission, receipt)
+            if not waiting.answer.done():
+                waiting.answer.set_result(receipt)
+        return [w for w in batch if id(w) not in answered]
+
+    async def _accept_all(
+        self, tx: Transaction, batch: Sequence[_Waiting], notes: Sequence[tuple[Known, str, dict[str, object]]]
+    ) -> list[Receipt]:
+        rows = [waiting.new for waiting in batch]
+        await accepting.lock_keys(tx, rows)
+        found = await accepting.seen(tx, rows, WINDOW) if rows else []
+        sorted_out = _sort_out(rows, found)
+        fresh = [row for row, duplicate in zip(rows, sorted_out, strict=True) if duplicate is None]
+        new = await accepting.insert_new(tx, fresh, actor=self._rt.boot_id) if fresh else set()
+        raced = [row for row in fresh if (row.account, row.fingerprint) not in new]
+        if raced:  # scouts and bars take no lock: another pod was faster, and its row is visible now
+            late = _sort_out(raced, await accepting.seen(tx, raced, WINDOW))
+            again = dict(zip((row.id for row in raced), late, strict=True))
+            sorted_out = [again.get(row.id, known) for row, known in zip(rows, sorted_out, strict=True)]
+        await accepting.raise_watermarks(
+            tx,
+            [
+                row
+                for row in fresh
+                if row.kind == SignalKind.EXIT and not row.terminal and (row.account, row.fingerprint) in new
+            ],
+        )
+        duplicates = [*notes, *_notes_of(batch, sorted_out)]
+        await accepting.note_duplicates(tx, duplicates, actor=self._rt.boot_id)
+        return [_receipt_for(row, duplicate) for row, duplicate in zip(rows, sorted_out, strict=True)]
+
+    def _remember(self, submission: Submission, receipt: Receipt) -> None:
+        if receipt.duplicate is not Duplicate.WINDOW:
+            self._recent.put(
+                submission.account,
+                submission.signal.fingerprint,
+                Seen(receipt.id, receipt.status, submission.payload_hash),
+            )
+
+
+def _sort_out(
+    rows: Sequence[NewSignal], found: Sequence[tuple[int, bool, Known]]
+) -> list[tuple[Known, Duplicate] | None]:
+    """Return for each row what it repeats: a stored signal, or an earlier row of the same batch."""
+    exact = {n: known for n, is_exact, known in found if is_exact}
+    near = {n: known for n, is_exact, known in found if not is_exact}
+    result: list[tuple[Known, Duplicate] | None] = []
+    taken: list[NewSignal] = []
+    for n, row in enumerate(rows):
+        known = exact.get(n)
+        if known is not None:
+            result.append(None if known.id == row.id else (known, Duplicate.EXACT))
+            continue
+        same = next((t for t in taken if (t.account, t.fingerprint) == (row.account, row.fingerprint)), None)
+        if same is not None:
+            result.append((_known_of(same), Duplicate.EXACT))
+        elif n in near:
+            result.append((near[n], Duplicate.WINDOW))
+        elif row.layer is not None and (close := _close_by(row, taken)) is not None:
+            result.append((_known_of(close), Duplicate.WINDOW))
+        else:
+            taken.append(row)
+            result.append(None)
+    return result
+
+
+def _close_by(row: NewSignal, taken: Sequence[NewSignal]) -> NewSignal | None:
+    near = (t for t in taken if t.key == row.key and abs(t.stamp - row.stamp) <= WINDOW)
+    return next((t for t in near if t.kind != SignalKind.EXIT or not t.terminal), None)
+
+
+def _known_of(row: NewSignal) -> Known:
+    return Known(
+        id=row.id, fingerprint=row.fingerprint, account=row.account, status=row.status, payload_hash=row.payload_hash
+    )
+
+
+def _notes_of(
+    batch: Sequence[_Waiting], sorted_out: Sequence[tuple[Known, Duplicate] | None]
+) -> list[tuple[Known, str, dict[str, object]]]:
+    notes: list[tuple[Known, str, dict[str, object]]] = []
+    for waiting, repeated in zip(batch, sorted_out, strict=True):
+        if repeated is None:
+            continue
+        known, duplicate = repeated
+        conflict = duplicate is Duplicate.EXACT and known.payload_hash != waiting.new.payload_hash
+        facts: dict[str, object] = {"request_id": waiting.new.request_id, "duplicate": str(duplicate)}
+        notes.append((known, "conflict" if conflict else "duplicate", facts))
+    return notes
+
+
+def _receipt(known: Known, duplicate: Duplicate) -> Receipt:
+    return Receipt(id=SignalId(known.id), status=SignalStatus(known.status), duplicate=duplicate)
+
+
+def _receipt_for(row: NewSignal, repeated: tuple[Known, Duplicate] | None) -> Receipt:
+    if repeated is None:
+        return Receipt(id=SignalId(row.id), status=SignalStatus(row.status), duplicate=None)
+    return _receipt(*repeated)
+
+
+def _fail(waiting: _Waiting, error: NotDurable) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(error)
+
+
+def _fail_all(batch: Sequence[_Waiting], error: Exception) -> None:
+    log.warning("signals not stored", extra={"event": "accept_failed", "count": len(batch), "error": str(error)})
+    for waiting in batch:
+        _fail(waiting, NotDurable(str(error)))

@@ -1,0 +1,183 @@
+"""T4, T6 and T7: what we have learnt about an intent, written down once with all that follows from it.
+
+Not fenced by the claim's epoch: an answer is evidence about its intent, whoever owns the signal now. Every change is a
+compare-and-set along the transition table, so that running any of these again is a no-op.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from ratchet.brokers.base import Accepted, Ambiguous, NotSent, Outcome, RefusalKind, Refused
+from ratchet.domain.identity import BrokerOrderId
+from ratchet.domain.orders import Intent, IntentState
+from ratchet.domain.saga import RATE_REFUSAL
+from ratchet.execution import booking
+from ratchet.execution.booking import Fill
+from ratchet.failpoints import Failpoint, reach
+from ratchet.persistence import claims, control, events, incidents, intents, lanes
+from ratchet.persistence.claims import Claim
+from ratchet.persistence.transaction import Transaction
+from ratchet.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+NULL_ORDER_ID = "answered without an order id"
+"""How an intent's `how` begins when the broker said yes and named no order: if the book shows none, it was a refusal."""
+
+
+async def outcome(rt: Runtime, claim: Claim, intent: Intent, result: Outcome) -> None:
+    """Record what a placement's call came to."""
+    match result:
+        case Accepted(order_id):
+            await working(rt, claim, intent, order_id, how="answered")
+        case Refused(kind, text):
+            how = f"{RATE_REFUSAL}: {text}" if kind is RefusalKind.RATE_LIMITED else text
+            await ended(rt, claim, intent, IntentState.REFUSED, how=how)
+            if kind is RefusalKind.SESSION_GONE:
+                await stop_sending(rt, intent.account, "the broker's session is gone (403)", exits_too=True)
+        case NotSent(cause):
+            await _not_sent(rt, claim, intent, cause)
+        case Ambiguous():
+            await _ambiguous(rt, claim, intent, result)
+
+
+async def working(rt: Runtime, claim: Claim, intent: Intent, order_id: BrokerOrderId, *, how: str) -> None:
+    """Bind the broker's order to the intent."""
+
+    async def work(tx: Transaction) -> None:
+        if not await intents.to_working(tx, intent, order_id=order_id, how=how):
+            await _contradiction(tx, rt, intent, order_id)
+            return
+        await _say(tx, rt, intent, "working", {"order": order_id, "how": how})
+
+    await _locked(rt, claim, intent, work)
+
+
+async def ended(rt: Runtime, claim: Claim, intent: Intent, state: IntentState, *, how: str) -> None:
+    """End the intent, and give back what it still reserves."""
+
+    async def work(tx: Transaction) -> None:
+        fresh = await intents.get(tx, intent.id)
+        if await intents.to_end(tx, fresh, state, how=how):
+            await booking.release(tx, fresh)
+            await _say(tx, rt, intent, str(state).lower(), {"how": how[:200], "filled": fresh.filled})
+
+    await _locked(rt, claim, intent, work)
+
+
+async def filled(rt: Runtime, claim: Claim, intent: Intent, fill: Fill, end: IntentState | None, *, how: str) -> None:
+    """Book what the broker has filled, and end the intent if `end` says that nothing more will come."""
+    await reach(Failpoint.K14)
+
+    async def work(tx: Transaction) -> None:
+        fresh = await intents.get(tx, intent.id)
+        booked = await booking.book(tx, rt, fresh, fill)
+        if booked.filled > fresh.filled:
+            facts = {"filled": booked.filled, "of": booked.quantity, "average": str(booked.avg_price)}
+            await _say(tx, rt, intent, "filled", facts)
+        if end is not None and await intents.to_end(tx, booked, end, how=how):
+            await booking.release(tx, booked)
+            await _say(tx, rt, intent, str(end).lower(), {"how": how, "filled": booked.filled})
+
+    await _locked(rt, claim, intent, work)
+
+
+async def review(rt: Runtime, claim: Claim, intent: Intent, *, why: str, kind: str = "unresolved") -> None:
+    """Leave the intent, and its lane's entries, to a person."""
+
+    async def work(tx: Transaction) -> None:
+        if await intents.to_review(tx, intent, how=why):
+            await incidents.open_for_intent(tx, intent, kind=kind, summary=why, actor=rt.boot_id)
+            await lanes.hold(tx, intent.account, intent.instrument, reason="review", ref=intent.origin)
+            await _say(tx, rt, intent, "review", {"why": why})
+
+    await _locked(rt, claim, intent, work)
+    log.error("an order needs a person", extra={"event": "intent_review", "intent": str(intent.id), "why": why})
+
+
+async def looked(rt: Runtime, claim: Claim, intent: Intent, good_looks: tuple[datetime, ...]) -> None:
+    """Write down a look at the book that settled nothing."""
+
+    async def work(tx: Transaction) -> None:
+        await intents.looked(tx, intent, good_looks)
+
+    await _locked(rt, claim, intent, work)
+
+
+async def stop_sending(rt: Runtime, account: str, why: str, *, exits_too: bool = False) -> None:
+    """Pull the kill switch for entries (and exits) by ourselves, and open the incident that says why."""
+
+    async def work(tx: Transaction) -> None:
+        switches = await control.read(tx)
+        exits_on = switches.exits_on and not exits_too
+        if switches.entries_on or switches.exits_on != exits_on:
+            await control.switch(tx, entries_on=False, exits_on=exits_on, reason=why, actor=rt.boot_id)
+        await incidents.open_incident(tx, account=account, kind="kill_switch", summary=why, actor=rt.boot_id)
+
+    await rt.db.run(work, name="stop-sending")
+    log.error("sending was stopped", extra={"event": "kill_switch", "account": account, "why": why})
+
+
+async def _not_sent(rt: Runtime, claim: Claim, intent: Intent, cause: str) -> None:
+    async def work(tx: Transaction) -> None:
+        if await intents.take_back(tx, intent, sender=rt.boot_id, epoch=intent.epoch or 0, how=cause):
+            await _say(tx, rt, intent, "not_sent", {"cause": cause[:200]})
+
+    await _locked(rt, claim, intent, work)
+
+
+async def _ambiguous(rt: Runtime, claim: Claim, intent: Intent, result: Ambiguous) -> None:
+    how = f"{NULL_ORDER_ID}: {result.cause}" if result.null_order_id else result.cause
+
+    async def work(tx: Transaction) -> None:
+        answered_at = await tx.now() if result.answered else None
+        if await intents.to_unknown(tx, intent, answered_at=answered_at, how=how):
+            await _say(tx, rt, intent, "unknown", {"answered": result.answered, "cause": how[:200]})
+
+    await _locked(rt, claim, intent, work)
+    if result.misconfigured:
+        await stop_sending(rt, intent.account, f"the broker is not set up as configured: {result.cause}")
+        await review(rt, claim, intent, why=result.cause, kind="misconfigured")
+
+
+async def _locked(rt: Runtime, claim: Claim, intent: Intent, work: Callable[[Transaction], Awaitable[None]]) -> None:
+    async def under_locks(tx: Transaction) -> None:
+        await claims.status_for_update(tx, claim)
+        await lanes.lock(tx, intent.account, intent.instrument)
+        await work(tx)
+
+    await rt.db.run(under_locks, name="t4", commit_in_doubt=lambda: reach(Failpoint.K11))
+
+
+async def _contradiction(tx: Transaction, rt: Runtime, intent: Intent, order_id: BrokerOrderId) -> None:
+    """The row is past waiting for an answer: fine if it names the same order, an incident if it does not."""
+    fresh = await intents.get(tx, intent.id)
+    if fresh.broker_order_id == order_id:
+        return
+    await incidents.open_incident(
+        tx,
+        account=intent.account,
+        kind="orphan",
+        summary=f"order {order_id} answers an intent that is {fresh.state} with {fresh.broker_order_id or 'no order'}",
+        actor=rt.boot_id,
+        instrument=intent.instrument,
+        exchange=intent.exchange,
+        symbol=intent.symbol,
+        side=str(intent.side),
+        broker_order_id=order_id,
+        intent_id=intent.id,
+    )
+
+
+async def _say(tx: Transaction, rt: Runtime, intent: Intent, kind: str, data: dict[str, object]) -> None:
+    facts = {"intent": str(intent.id), "leg": intent.leg, "attempt": intent.attempt, **data}
+    await events.append(
+        tx,
+        stream=events.signal_stream(intent.account, intent.origin),
+        kind=f"intent:{kind}",
+        actor=rt.boot_id,
+        data=facts,
+    )

@@ -1,0 +1,127 @@
+"""Submit: from a PENDING intent to a recorded outcome of exactly one POST.
+
+The order of steps is the protocol: read the baseline, get the permission (T3, committed), post once within the window,
+record (T4). From the permission to the record nothing may be cancelled half-way, so that part runs shielded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from decimal import Decimal
+from typing import Any
+
+from ratchet.broken import Broken, is_broken
+from ratchet.brokers.base import Ambiguous, NotSent, Order, Outcome
+from ratchet.domain.checks import Quote
+from ratchet.domain.identity import IntentId
+from ratchet.domain.orders import Intent
+from ratchet.domain.refusals import Reason
+from ratchet.execution import gatekeeper, record
+from ratchet.execution.gatekeeper import Ended, NotNow, Permit
+from ratchet.execution.markets import Markets
+from ratchet.execution.turns import Again
+from ratchet.failpoints import Failpoint, reach
+from ratchet.persistence.claims import Claim
+from ratchet.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+posting: set[IntentId] = set()
+"""Intents whose POST or its record is under way in this process: until it is over nobody may take it for silent."""
+
+PriceOf = Callable[[Quote], Decimal | None]
+"""The limit of an order at a quote; None where the rules allow no price."""
+
+
+async def submit(
+    rt: Runtime, markets: Markets, claim: Claim, intent: Intent, *, price_of: PriceOf, opening: bool
+) -> Again | Reason | None:
+    """Send a PENDING intent. Returns None when its state changed, a Reason if it was ended unsent, Again to wait.
+
+    Raises BrokerError and NoQuote if the baseline or price cannot be read, ClaimLost, PersistenceError.
+    """
+    baseline, quote = await _look(rt, markets, intent)
+    await reach(Failpoint.K6)
+    price = price_of(quote)
+    if price is None:
+        return Reason.UNFILLED
+    answer = await gatekeeper.permit(rt, claim, intent, baseline=baseline, price=price, opening=opening)
+    match answer:
+        case NotNow(seconds, why):
+            return Again(seconds, why)
+        case Ended(reason):
+            return reason
+        case Permit():
+            await shielded(_post_and_record(rt, claim, answer, price))
+            return None
+
+
+async def _look(rt: Runtime, markets: Markets, intent: Intent) -> tuple[list[str], Quote]:
+    broker = rt.broker(intent.account)
+    async with asyncio.TaskGroup() as group:
+        book = group.create_task(broker.book())
+        quote = group.create_task(markets.quote(intent.account, intent.exchange, intent.symbol))
+    if is_broken(Broken.NO_BASELINE):
+        return [], quote.result()
+    return [order.order_id for order in book.result() if order.symbol == intent.symbol], quote.result()
+
+
+async def _post_and_record(rt: Runtime, claim: Claim, permit: Permit, price: Decimal) -> None:
+    posting.add(permit.intent.id)
+    try:
+        await _post_then_record(rt, claim, permit, price)
+    finally:
+        posting.discard(permit.intent.id)
+
+
+async def _post_then_record(rt: Runtime, claim: Claim, permit: Permit, price: Decimal) -> None:
+    intent = permit.intent
+    await reach(Failpoint.K8)
+    outcome: Outcome
+    if rt.clock.monotonic() >= permit.until:
+        outcome = NotSent("the send window was missed")
+    else:
+        outcome = await _post(rt, intent, price)
+    await reach(Failpoint.K10)
+    log.info(
+        "order sent",
+        extra={
+            "event": "order_sent",
+            "intent": str(intent.id),
+            "symbol": intent.symbol,
+            "side": str(intent.side),
+            "quantity": intent.quantity,
+            "outcome": type(outcome).__name__,
+        },
+    )
+    await record.outcome(rt, claim, intent, outcome)
+
+
+async def _post(rt: Runtime, intent: Intent, price: Decimal) -> Outcome:
+    order = Order(
+        intent_id=intent.id,
+        exchange=intent.exchange,
+        symbol=intent.symbol,
+        product=intent.product,
+        side=intent.side,
+        quantity=intent.quantity,
+        price=price,
+    )
+    try:
+        outcome = await rt.broker(intent.account).place(order)
+        await reach(Failpoint.K9)
+        return outcome
+    except ConnectionResetError as error:  # the failpoint's cut; the client itself returns an Ambiguous
+        return Ambiguous(answered=False, cause=str(error) or "the connection was cut")
+
+
+async def shielded(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end even if the caller is cancelled meanwhile; the cancellation is then raised."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
