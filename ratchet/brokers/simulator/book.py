@@ -20,7 +20,7 @@ from ratchet.brokers.simulator.store import Store
 QuoteOf = Callable[[str, str], Quote | None]
 """Finds the quote of (exchange, symbol); None if there is no such instrument."""
 
-_SUFFIXES = 1000
+_IDS_A_DAY = 10**9
 
 
 class Book:
@@ -79,10 +79,9 @@ class Book:
         return list(self._by_account)
 
     def new_order_id(self, now: datetime) -> str:
-        """Return an unused id: date, microsecond and chance, so ids neither count up nor sort by time."""
-        local = now.astimezone(IST)
+        """Return an unused id: the date and chance, so ids neither count up nor sort by time."""
         while True:
-            order_id = f"{local:%y%m%d}{local.microsecond:06d}{secrets.randbelow(_SUFFIXES):03d}"
+            order_id = f"{now.astimezone(IST):%y%m%d}{secrets.randbelow(_IDS_A_DAY):09d}"
             if order_id not in self._orders:
                 return order_id
 

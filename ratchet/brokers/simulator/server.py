@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from uvicorn.server import ServerState
 
 from ratchet.brokers.simulator import answers
 from ratchet.brokers.simulator.answers import Answer
@@ -23,12 +24,12 @@ from ratchet.brokers.simulator.settings import SimulatorSettings
 from ratchet.brokers.simulator.simulator import CutConnectionError, Simulator
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_START_SECONDS = 10.0
+_BACKLOG = 2048
 _STOP_SECONDS = 5.0
 
 
 def create_app(settings: SimulatorSettings) -> Starlette:
-    """Return the app; `app.state.simulator` and `app.state.connections` hold what it works on.
+    """Return the app. `app.state.simulator`, which the caller closes, and `app.state.connections` are what it works on.
 
     Raises sqlite3.OperationalError if the store cannot be opened.
     """
@@ -71,24 +72,24 @@ def _response(answer: Answer) -> Response:
 
 
 class SimulatorServer:
-    """A simulator served by a task of the current loop: `async with SimulatorServer(settings) as server`."""
+    """A simulator served by the current loop: `async with SimulatorServer(settings) as server`."""
 
     def __init__(self, settings: SimulatorSettings, *, host: str = "127.0.0.1", port: int = 0) -> None:
         """port: 0 for a free one."""
         self._settings = settings
         self._host = host
         self._wanted_port = port
-        self._socket: socket.socket | None = None
-        self._server: _Server | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._port: int | None = None
+        self._server: asyncio.Server | None = None
+        self._state = ServerState()
         self.app: Starlette | None = None
 
     @property
     def port(self) -> int:
         """The port it listens on. Raises RuntimeError before the start."""
-        if self._socket is None:
+        if self._port is None:
             raise RuntimeError("the simulator has not been started")
-        return int(self._socket.getsockname()[1])
+        return self._port
 
     @property
     def url(self) -> str:
@@ -104,42 +105,46 @@ class SimulatorServer:
         return simulator
 
     async def start(self) -> None:
-        """Listen. Raises OSError if the port is taken, TimeoutError if the server does not come up."""
+        """Listen. Raises OSError if the port is taken, sqlite3.OperationalError if the store cannot be opened."""
         # With the protocol named, asyncio sets TCP_NODELAY on accepted connections; else each answer waits 40 ms.
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((self._host, self._wanted_port))
+            # Listening before the store is opened: a taken port must not disturb the store of whoever has it.
+            listening.listen(_BACKLOG)
             self.app = create_app(self._settings)
         except BaseException:
             listening.close()
             raise
-        self._socket = listening
-        config = uvicorn.Config(
-            self.app,
-            http=self.app.state.connections.protocol(),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            date_header=False,  # it would show the start's time for good
-            timeout_graceful_shutdown=int(_STOP_SECONDS),
-        )
-        self._server = _Server(config)
-        self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name="simulated broker")
-        async with asyncio.timeout(_START_SECONDS):
-            await self._server.listening.wait()
+        self._port = listening.getsockname()[1]
+        self._server = await asyncio.get_running_loop().create_server(self._protocol(), sock=listening)
+
+    def _protocol(self) -> Callable[[], asyncio.Protocol]:
+        # uvicorn's HTTP protocol without its Server, which takes over the process's signals and stops by the tick.
+        if self.app is None:
+            raise RuntimeError("the app has not been made")
+        protocol = self.app.state.connections.protocol()
+        config = uvicorn.Config(self.app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False)
+        config.load()
+        return partial(protocol, config=config, server_state=self._state, app_state={})
 
     async def stop(self) -> None:
         """Finish running calls, cut those that hang, close the store. Safe to call twice."""
-        if self._task is None or self._server is None or self._socket is None:
+        if self._server is None:
             return
+        server, self._server = self._server, None
+        server.close()
         self.simulator.stopping.set()
-        self._server.should_exit = True
-        self._server.leaving.set()
-        await self._task
-        self._task = None
-        self._socket.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            _, late = await asyncio.wait(self._state.tasks, timeout=_STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=_STOP_SECONDS)
+        await server.wait_closed()
         self.simulator.close()
 
     async def __aenter__(self) -> Self:
@@ -152,27 +157,3 @@ class SimulatorServer:
     ) -> None:
         """Stop."""
         await self.stop()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, leaving the process's signals to whoever runs the loop, and without its ten ticks a second."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-        self.leaving = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
-        await super().startup(sockets)
-        self.listening.set()
-
-    async def main_loop(self) -> None:
-        """Serve until told to leave, at once and not at the next of uvicorn's ticks."""
-        await self.on_tick(0)
-        await self.leaving.wait()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
