@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from ratchet.config.fields import Count, Seconds, SecondsOrZero, Section
+from ratchet.config.fields import Count, Port, Seconds, SecondsOrZero, Section
 
 
 class ExecutionSettings(Section):
@@ -61,6 +61,8 @@ class LeaderSettings(Section):
     """Monthly partitions of signal_log that exist in advance."""
     liveness_margin_seconds: Seconds = 20.0
     """A holder that has not renewed for the lease and this time is not alive."""
+    http_port: Port = 8081
+    """Port of the leader's probes and metrics; 0 takes a free one."""
 
 
 class DrainSettings(Section):

@@ -93,7 +93,9 @@ class Settings(BaseSettings):
     """The token before it, still accepted while callers change over."""
 
     http_port: Port = 8080
-    """Port of the service, and of the leader's probes; 0 takes a free one."""
+    """Port of the service; 0 takes a free one."""
+    url: str | None = None
+    """Where the commands find a running service; unset: on this machine, at its port."""
     simulator_port: Port = 0
     """Port of the simulator; 0 takes a free one."""
 

@@ -1,0 +1,79 @@
+"""The table of what a leader does: which duty, how often, and how long one run may take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from leader.database_lease import DatabaseFence
+from leader.leadership import Leadership
+from leader.schedule import Duty
+from ratchet.observability import context
+from ratchet.runtime import Runtime
+
+Run = Callable[[Runtime], Awaitable[object]]
+"""One pass of a duty: safe to repeat, to cancel, and to run in two processes at once."""
+
+RECOVERY_SECONDS = 60.0
+RECONCILIATION_SECONDS = 50.0
+END_OF_DAY_SECONDS = 60.0
+HOUSEKEEPING_SECONDS = 120.0
+
+END_OF_DAY_EVERY_SECONDS = 5.0
+"""How often the clock is compared with the sessions' ends; what is due is done once, however often it is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What the duties run.
+
+    recover: takes up what dead processes left. reconcile: compares the broker's books with ours, and opens sending
+    after an audit. end_of_day: what is due before a session's end. housekeeping: partitions ahead, old rows dropped.
+    """
+
+    recover: Run
+    reconcile: Run
+    end_of_day: Run
+    housekeeping: Run
+
+
+def table(rt: Runtime, work: Work, fence: DatabaseFence) -> tuple[Duty, ...]:
+    """Return the duties. A new leader recovers and reconciles before all else."""
+    times = rt.settings.leader
+
+    def fenced(run: Run) -> Callable[[Leadership], Awaitable[object]]:
+        async def once(leadership: Leadership) -> object:
+            await fence.check(leadership)
+            with context.bound(epoch=leadership.epoch):
+                return await run(rt)
+
+        return once
+
+    return (
+        Duty(
+            name="recover",
+            every=times.recovery_seconds,
+            deadline=RECOVERY_SECONDS,
+            run=fenced(work.recover),
+            first=True,
+        ),
+        Duty(
+            name="reconcile",
+            every=times.reconcile_seconds,
+            deadline=RECONCILIATION_SECONDS,
+            run=fenced(work.reconcile),
+            first=True,
+        ),
+        Duty(
+            name="end_of_day",
+            every=END_OF_DAY_EVERY_SECONDS,
+            deadline=END_OF_DAY_SECONDS,
+            run=fenced(work.end_of_day),
+        ),
+        Duty(
+            name="housekeeping",
+            every=times.housekeeping_seconds,
+            deadline=HOUSEKEEPING_SECONDS,
+            run=fenced(work.housekeeping),
+        ),
+    )

@@ -1,0 +1,114 @@
+"""Leads when it is this process's turn: the elector and the schedule together, as a part of any process."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from leader.database_lease import DatabaseFence, DatabaseLease
+from leader.duties import Work, table
+from leader.election import Times, nobody
+from leader.elector import Elector
+from leader.schedule import Schedule
+from ratchet.clock import boottime
+from ratchet.config.duties import LeaderSettings
+from ratchet.observability import metrics
+from ratchet.observability.probes import Verdict
+from ratchet.runtime import Runtime
+
+HOLDER_LENGTH = 200
+"""Longest identity that the lease's row takes."""
+
+
+def _everybody(_holder: str) -> bool:
+    return True
+
+
+class Leader:
+    """Stands by, and leads in turn with the other processes on the same database.
+
+    alone: nobody else can be alive on this database (the embedded mode holds a lock on its folder), so that the lease
+    of a process that was killed need not run out.
+    """
+
+    def __init__(self, rt: Runtime, work: Work, *, alone: bool = False) -> None:
+        fence = DatabaseFence(rt.db)
+        self._settings = rt.settings.leader
+        self.schedule = Schedule(table(rt, work, fence), rt.clock)
+        self.elector = Elector(
+            lease=DatabaseLease(rt.db),
+            fence=fence,
+            identity=identity(rt.boot_id),
+            times=times(rt.settings.leader),
+            clock=rt.clock,
+            proven_dead=_everybody if alone else nobody,
+        )
+        metrics.LEADER_LEASE_REMAINING.set_function(self._lease_remaining)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process leads now."""
+        return self.elector.standing.epoch is not None
+
+    async def run(self) -> None:
+        """Stand by and lead until stopped; the lease is given back after the duties have ended."""
+        await self.elector.run(self.schedule.run)
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self.elector.stop()
+
+    def alive(self) -> Verdict:
+        """Whether this process works: one that stands by does; one that leads must have renewed in time."""
+        standing = self.elector.standing
+        if standing.epoch is None or standing.renewed_at is None:
+            return Verdict(True, {"leads": False})
+        silent = boottime() - standing.renewed_at
+        limit = self._settings.lease_duration_seconds + self._settings.liveness_margin_seconds
+        return Verdict(silent < limit, {"leads": True, "renewed_seconds_ago": round(silent, 3)})
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what people want to know of the leadership and its duties."""
+        standing = self.elector.standing
+        return {
+            "identity": self.elector.identity,
+            "leads": self.leads,
+            "epoch": standing.epoch,
+            "holder": standing.holder,
+            "transitions": standing.transitions,
+            "duties": {
+                name: {
+                    "at": last.started_at,
+                    "took_seconds": round(last.took, 3),
+                    "ended": last.ending,
+                    "found": last.found,
+                }
+                for name, last in self.schedule.last.items()
+            },
+        }
+
+    def _lease_remaining(self) -> float:
+        renewed_at = self.elector.standing.renewed_at
+        if renewed_at is None:
+            return 0.0
+        return max(0.0, renewed_at + self._settings.lease_duration_seconds - boottime())
+
+
+def identity(boot_id: str) -> str:
+    """Return the name for the lease: the host's, and a part that is new with each process.
+
+    Never the host's name alone: a process that was started again would inherit the lease without a transition.
+    """
+    return f"{socket.gethostname()}_{boot_id}"[-HOLDER_LENGTH:]
+
+
+def times(settings: LeaderSettings) -> Times:
+    """Return the times of the election; the lease lasts a whole number of seconds, rounded up."""
+    return Times(
+        lease_duration=math.ceil(settings.lease_duration_seconds),
+        renew_deadline=settings.renew_deadline_seconds,
+        retry_period=settings.retry_period_seconds,
+        request_timeout=settings.request_timeout_seconds,
+    )

@@ -1,0 +1,20 @@
+"""What a process says about its leadership."""
+
+from __future__ import annotations
+
+import pytest
+
+from leader.leading import identity, times
+from ratchet.config.duties import LeaderSettings
+
+
+def test_an_identity_is_new_with_each_process_and_fits_its_column() -> None:
+    assert identity("boot-1") != identity("boot-2")
+    assert identity("boot-1").endswith("_boot-1")
+    assert len(identity("x" * 500)) <= 200
+
+
+@pytest.mark.parametrize("seconds", [1.5, 5.0, 10.0])
+def test_a_lease_lasts_whole_seconds_and_never_shorter_than_set(seconds: float) -> None:
+    found = times(LeaderSettings(lease_duration_seconds=seconds))
+    assert seconds <= found.lease_duration < seconds + 1
