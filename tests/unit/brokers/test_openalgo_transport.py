@@ -296,6 +296,15 @@ async def test_cancellation_while_the_order_is_out_is_raised_and_gives_the_conne
     assert told.words == [("placeorder", "cancelled"), ("placeorder", "accepted")]
 
 
+async def test_a_silent_server_is_given_up_after_the_read_timeout() -> None:
+    told = Told()
+    async with RawServer(hang) as server, client(server.url, observe=told) as broker:
+        await broker.place(ORDER)
+    [(call, word, seconds)] = told.calls
+    assert (call, word) == ("placeorder", "ambiguous")
+    assert SHORT.read <= seconds + 0.01 and seconds < SHORT.total - 0.1
+
+
 async def test_a_call_ends_within_its_total_though_bytes_keep_coming() -> None:
     told = Told()
     async with RawServer(trickle(0.05)) as server, client(server.url, observe=told) as broker:
