@@ -86,6 +86,7 @@ async def test_timings_are_milliseconds_of_the_open_exchanges() -> None:
         assert (rows["NFO"]["start_time"], rows["NFO"]["end_time"]) == (opens, closes)
         assert await desk.data("market/timings", date="2027-01-16") == []
         assert (await desk.call("market/timings", date="11-01-2027"))[0] == 400
+        assert (await desk.call("market/timings", date="9999-12-31"))[0] == 400
         await desk.admin("timings", {"sessions": "always"})
         assert len(await desk.data("market/timings", date="2027-01-16")) == 7
         days = [{"exchange": "MCX", "start": "10:00", "end": "11:00", "date": "2027-01-16"}]

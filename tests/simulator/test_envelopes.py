@@ -117,6 +117,29 @@ async def test_broken_bodies_have_their_own_answers(live: Desk) -> None:
     assert (status, body["status"]) == (500, "error")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"quantity": "1e400"},
+        {"quantity": 10**30},
+        {"price": "-1e-400", "pricetype": "LIMIT"},
+        {"strategy": "\ud800"},
+        {"symbol": "\x00"},
+        {"symbol": {"a": 1}},
+        {"exchange": ["NFO"]},
+    ],
+)
+async def test_no_value_of_a_field_upsets_the_server(either: Desk, fields: dict[str, Any]) -> None:
+    status, body = await either.try_to_place(**fields)
+    assert (status, body["status"]) == (400, "error")
+    assert await either.ghosts() == []
+
+
+async def test_bodies_nested_without_end_are_malformed(live: Desk) -> None:
+    assert (await raw(live, b"[" * 100_000))[0] == 400
+    assert (await raw(live, b'{"apikey":' * 100_000))[0] == 400
+
+
 async def test_unknown_routes_and_gets_are_not_found(live: Desk) -> None:
     expected = {"status": "error", "message": "Not found", "path": "/api/v1/placeorder"}
     assert await raw(live, b"", method="GET") == (404, expected)

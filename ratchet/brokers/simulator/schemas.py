@@ -27,6 +27,10 @@ NOT_NUMBER = "Not a valid number."
 NOT_INTEGER = "Not a valid integer."
 
 
+LARGEST = Decimal(10) ** 15
+"""No quantity or price of a market is beyond it; arithmetic stays exact below it."""
+
+
 class Kind(StrEnum):
     """What a field holds."""
 
@@ -152,13 +156,21 @@ def _read(field: Field, given: object) -> tuple[object, str]:
 
 
 def _text_error(field: Field, given: object) -> str:
-    if not isinstance(given, str):
+    if not isinstance(given, str) or not _storable(given):
         return NOT_TEXT
     if field.choices and given not in field.choices:
         return f"Must be one of: {', '.join(field.choices)}."
     if field.length and not field.length[0] <= len(given) <= field.length[1]:
         return f"Length must be between {field.length[0]} and {field.length[1]}."
     return ""
+
+
+def _storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return True
 
 
 def _number(field: Field, given: object) -> tuple[object, str]:
@@ -169,7 +181,11 @@ def _number(field: Field, given: object) -> tuple[object, str]:
         value = Decimal(given)
     except InvalidOperation:
         return None, refused
-    if not value.is_finite() or (field.kind is Kind.INTEGER and value != value.to_integral_value()):
+    if (
+        not value.is_finite()
+        or abs(value) > LARGEST
+        or (field.kind is Kind.INTEGER and value != value.to_integral_value())
+    ):
         return None, refused
     if field.positive and value <= 0:
         return None, field.positive

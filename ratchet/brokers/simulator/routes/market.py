@@ -16,7 +16,7 @@ from ratchet.brokers.simulator.sessions import (
 )
 from ratchet.brokers.simulator.settings import IST, SessionRule
 
-_LAST_YEAR = 2050
+_FIRST_YEAR, _LAST_YEAR = 2020, 2050
 
 
 def market_holidays(call: Call) -> Answer:
@@ -36,6 +36,8 @@ def market_timings(call: Call) -> Answer:
         day = date.fromisoformat(call.text("date"))
     except ValueError:
         return answers.errors_as_object({"date": ["Invalid date format. Use YYYY-MM-DD"]})
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        return answers.errors_as_object({"date": [f"Must be between {_FIRST_YEAR} and {_LAST_YEAR}."]})
     return answers.success(data=[_session(row) for row in call.simulator.sessions.on(day)])
 
 

@@ -128,7 +128,7 @@ def _body(raw: bytes, content_type: str) -> tuple[Mapping[str, object], Answer |
         return {}, answers.wrong_content_type()
     try:
         body = json.loads(raw, parse_float=Decimal, parse_constant=Decimal)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}, answers.malformed()
     return (body, None) if isinstance(body, dict) else ({}, answers.not_an_object())
 
