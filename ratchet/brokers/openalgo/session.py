@@ -109,8 +109,8 @@ def _progress_hooks() -> aiohttp.TraceConfig:
     async def headers(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
         context.trace_request_ctx.before_first_byte()
 
-    # Either of the first two would do with the third; all are set so that no change of aiohttp's order of events can
-    # make a written request look unwritten.
+    # aiohttp tells of the headers just before it writes them. The first two say the same earlier, so that a version
+    # which told of the headers late could not make a written request look unwritten.
     hooks = aiohttp.TraceConfig()
     hooks.on_connection_create_end.append(connected)
     hooks.on_connection_reuseconn.append(connected)
