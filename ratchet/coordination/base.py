@@ -32,12 +32,8 @@ class Answer(StrEnum):
     SKIPPED = "skipped"  # the circuit breaker is open; the server was not asked
 
 
-Observe = Callable[[Operation, Answer, float], None]
-"""Called after each operation with its duration in seconds; where metrics are counted."""
-
-
-def observe_nothing(operation: Operation, answer: Answer, seconds: float) -> None:
-    """Count nothing."""
+Observe = Callable[[Operation, Answer, float, str], None]
+"""Called after each operation with its duration in seconds, and for locks with the kind of lock; counts metrics."""
 
 
 class Hold(Protocol):
@@ -91,7 +87,10 @@ class Hints(Protocol):
         ...
 
     async def hold(self, name: str, seconds: float) -> Hold | None:
-        """Take the lock `name` for `seconds` at most, renewed until released; None if somebody else has it."""
+        """Take the lock `name` (`signal:...`, `position:...`) for `seconds`, renewed until released.
+
+        None if somebody else has it. What stands before the colon is a label of the metrics, so keep it to a few.
+        """
         ...
 
     async def wake(self, topic: str) -> None:

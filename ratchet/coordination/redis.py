@@ -28,12 +28,12 @@ from ratchet.coordination.base import (
     Observe,
     Operation,
     Waiter,
-    observe_nothing,
 )
 from ratchet.coordination.bell import Bell
 from ratchet.coordination.breaker import Breaker, Circuit
 from ratchet.coordination.fallback import UnknownHold
 from ratchet.coordination.listener import Listener
+from ratchet.coordination.measuring import count, kind_of, show
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class RedisHints:
         timeout: float = 0.1,
         connections: int = 16,
         breaker: Breaker | None = None,
-        observe: Observe = observe_nothing,
+        observe: Observe = count,
     ) -> None:
         self.clock = clock
         self._prefix = prefix
@@ -125,6 +125,7 @@ class RedisHints:
         self._client = _client(url, timeout, connections)
         self._listener = Listener(self._client, f"{prefix}wake:", self._bell, clock)
         self._healthy = True
+        show(self._breaker.circuit)
 
     @property
     def healthy(self) -> bool:
@@ -162,6 +163,7 @@ class RedisHints:
                 Operation.HOLD,
                 lambda: self._client.set(key, token, nx=True, px=_milliseconds(seconds)),
                 _contended,
+                kind_of(name),
             )
         except _NoAnswer:
             return UnknownHold()
@@ -171,10 +173,7 @@ class RedisHints:
         """Ring in this process, and in the others if the server passes it on."""
         self._bell.ring(topic)
         try:
-            await self._ask(
-                Operation.WAKE,
-                lambda: self._client.publish(f"{self._prefix}wake:{topic}", b""),
-            )
+            await self._ask(Operation.WAKE, lambda: self._client.publish(f"{self._prefix}wake:{topic}", b""))
         except _NoAnswer:
             log.debug(
                 "other processes were not woken",
@@ -207,10 +206,11 @@ class RedisHints:
         operation: Operation,
         call: Callable[[], Awaitable[Any]],
         judge: Callable[[Any], Answer] = lambda reply: _full_or_ok(reply),
+        lock: str = "",
     ) -> Any:
         """Return the server's reply. Raises _NoAnswer when there is none, or when the breaker is open."""
         if not self._breaker.permits():
-            self._observe(operation, Answer.SKIPPED, 0.0)
+            self._observe(operation, Answer.SKIPPED, 0.0, lock)
             raise _NoAnswer
         started = self.clock.monotonic()
         try:
@@ -219,17 +219,17 @@ class RedisHints:
         except OutOfMemoryError as error:
             # It answers, so it is not left alone: locks can still be given back and rings passed on.
             self._note(ok=True)
-            self._observe(operation, Answer.FULL, self.clock.monotonic() - started)
+            self._observe(operation, Answer.FULL, self.clock.monotonic() - started, lock)
             raise _NoAnswer from error
         except (RedisError, OSError, TimeoutError) as error:
             self._note(ok=False)
-            self._observe(operation, Answer.ERROR, self.clock.monotonic() - started)
+            self._observe(operation, Answer.ERROR, self.clock.monotonic() - started, lock)
             raise _NoAnswer from error
         except BaseException:
             self._breaker.abandoned()
             raise
         self._note(ok=True)
-        self._observe(operation, judge(reply), self.clock.monotonic() - started)
+        self._observe(operation, judge(reply), self.clock.monotonic() - started, lock)
         return reply
 
     def _note(self, *, ok: bool) -> None:
@@ -240,6 +240,7 @@ class RedisHints:
             self._breaker.failed()
         self._healthy = ok
         after = self._breaker.circuit
+        show(after)
         if after is not before and after is Circuit.OPEN and before is Circuit.CLOSED:
             log.warning("redis does not answer and is left alone", extra={"event": "redis_lost"})
         elif after is not before and after is Circuit.CLOSED:

@@ -26,7 +26,7 @@ class Seen:
     def __init__(self) -> None:
         self.calls: list[tuple[Operation, Answer]] = []
 
-    def __call__(self, operation: Operation, answer: Answer, seconds: float) -> None:
+    def __call__(self, operation: Operation, answer: Answer, seconds: float, lock: str) -> None:
         assert 0 <= seconds < 10
         self.calls.append((operation, answer))
 
