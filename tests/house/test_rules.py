@@ -17,7 +17,14 @@ EDGES: frozenset[str] = frozenset(
 )
 
 SLEEPERS = {"time.sleep", "asyncio.sleep"}
-MAY_SLEEP = ("tests/crash/", "tests/soak/", "tests/servers/", "tests/fakes/", "tests/unit/brokers/raw_server.py")
+MAY_SLEEP = (
+    "tests/crash/",
+    "tests/soak/",
+    "tests/servers/",
+    "tests/fakes/",
+    "tests/unit/brokers/raw_server.py",
+    "tests/simulator/desk.py",
+)
 """Harnesses that pace real processes, and the polling helpers themselves."""
 
 ZERO_WAIT = "asyncio.sleep(0)"
