@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from prometheus_client import Counter, Histogram
-
 from ratchet.observability import metrics
-from ratchet.observability.metrics import Answer
+from ratchet.observability.metrics import Answer, Counter, Histogram
 
 UNKNOWN_KIND = "unknown"
 """The kind of a signal that was refused before it could be told."""
