@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ratchet.clock import Clock, SystemClock
 from ratchet.persistence.embedded import SqliteBackend
-from ratchet.persistence.errors import PersistenceError
+from ratchet.persistence.errors import DatabaseUnavailable, PersistenceError
 from ratchet.persistence.hot.backend import PostgresBackend
 from ratchet.persistence.options import DatabaseOptions as DatabaseOptions
 from ratchet.persistence.transaction import DialectName, Hook, Hooks, Transaction
@@ -31,6 +31,7 @@ class Database:
         self.options = options
         self.dialect: DialectName = options.dialect
         self._clock = clock or SystemClock()
+        self._closed = False
         self._observe = observe
         self._backend: PostgresBackend | SqliteBackend = (
             PostgresBackend(options, self._clock) if self.dialect == "postgresql" else SqliteBackend(options)
@@ -41,7 +42,8 @@ class Database:
         await self._backend.open()
 
     async def close(self) -> None:
-        """Close every connection; those in use are cut off."""
+        """Close every connection; those in use are cut off. What begins later raises DatabaseUnavailable."""
+        self._closed = True
         await self._backend.close()
 
     @asynccontextmanager
@@ -130,6 +132,8 @@ class Database:
         started = self._clock.monotonic()
         outcome = "error"
         try:
+            if self._closed:
+                raise DatabaseUnavailable("the database is closed", connection_lost=False)
             async with inner as tx:
                 yield tx
             outcome = "ok"

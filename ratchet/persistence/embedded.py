@@ -64,7 +64,7 @@ class SqliteTransaction(Transaction):
             result = await self._connection.exec_driver_sql(sql, tuple(arguments))
             return plan.rows(result.mappings()) if result.returns_rows else []
         except DRIVER_ERRORS as error:
-            raise translate(error) from error
+            raise self._failed(error) from error
 
     async def _affect(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int:
         sql, arguments = self._statements.plan(statement, parameters).bind(parameters)
@@ -72,7 +72,7 @@ class SqliteTransaction(Transaction):
             result = await self._connection.exec_driver_sql(sql, tuple(arguments))
             return len(result.fetchall()) if result.returns_rows else max(0, result.rowcount)
         except DRIVER_ERRORS as error:
-            raise translate(error) from error
+            raise self._failed(error) from error
 
 
 class SqliteBackend:
@@ -197,6 +197,7 @@ async def _end(tx: SqliteTransaction, hooks: Hooks) -> None:
             await hooks.before_commit()
         except ConnectionError as error:
             raise DatabaseUnavailable(f"connection lost before COMMIT: {error}") from error
+    tx.refuse_after_failure()
     try:
         await tx.command("COMMIT")
     except DRIVER_ERRORS as error:

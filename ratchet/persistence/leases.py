@@ -16,7 +16,7 @@ from ratchet.persistence.tables import leader_fence, lease
 from ratchet.persistence.transaction import Transaction
 from ratchet.persistence.types import db_now
 
-_INSERT = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+_INSERTS = (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
 
 _READ = select(lease).where(lease.c.name == bindparam("name"))
 _NEW_HOLDER = bindparam("new_holder", type_=String)
@@ -34,7 +34,7 @@ _CREATE = {
     )
     .on_conflict_do_nothing(index_elements=["name"])
     .returning(lease)
-    for dialect, make in _INSERT.items()
+    for dialect, make in _INSERTS
 }
 _REPLACE = (
     update(lease)

@@ -137,13 +137,9 @@ def _decoders(compiled: SQLCompiler, dialect: Dialect) -> tuple[tuple[str, Proce
 
 def _decoder(kind: TypeEngine[Any], dialect: Dialect, computed: bool) -> Processor | None:
     if dialect.name == "sqlite":
-        return kind.result_processor(dialect, None) if not hasattr(kind, "impl") else _sqlite_decorated(kind, dialect)
+        return kind.dialect_impl(dialect).result_processor(dialect, None)
     if isinstance(kind, Document):
         return lambda value: json.loads(value) if isinstance(value, str) else value
     if computed and kind._type_affinity is Integer:
         return lambda value: None if value is None else int(value)  # the sum of integers is NUMERIC on the server
     return None  # asyncpg already gives the Python type
-
-
-def _sqlite_decorated(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
-    return kind.dialect_impl(dialect).result_processor(dialect, None)

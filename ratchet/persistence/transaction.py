@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.sql.elements import ClauseElement
 
-from ratchet.persistence.errors import StatementFailed
+from ratchet.persistence.errors import PersistenceError, StatementFailed, translate
 from ratchet.persistence.statements import Row as Row
 from ratchet.persistence.types import db_now
 
@@ -47,6 +47,8 @@ class Transaction(ABC):
     """The server's process id of the connection; 0 where there is none."""
     replication_doubt: bool = False
     """Known after the block: the commit stands here, but the wait for its standby was cancelled."""
+    failure: PersistenceError | None = None
+    """What lost the transaction, if a statement failed."""
 
     def __init__(self) -> None:
         self.after_commit: list[Callable[[], None]] = []
@@ -76,6 +78,15 @@ class Transaction(ABC):
         """Return the database's clock, aware, in UTC."""
         at: datetime = (await self.one(_NOW))["now"]
         return at
+
+    def refuse_after_failure(self) -> None:
+        """Raise StatementFailed if a statement has failed: PostgreSQL would roll back, SQLite would keep the rest."""
+        if self.failure is not None:
+            raise StatementFailed(f"COMMIT after a statement had failed: {self.failure}") from self.failure
+
+    def _failed(self, error: BaseException) -> PersistenceError:
+        self.failure = translate(error)
+        return self.failure
 
     @abstractmethod
     async def many(self, statement: ClauseElement, rows: Sequence[Mapping[str, Any]], /) -> None:

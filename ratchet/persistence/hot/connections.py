@@ -144,8 +144,6 @@ class ConnectionPool:
             _cut(member)
 
     async def _take_slot(self) -> None:
-        if self._closed:
-            raise DatabaseUnavailable("the database is closed", connection_lost=False)
         if not self._slots.locked():
             await self._slots.acquire()  # does not suspend
             return

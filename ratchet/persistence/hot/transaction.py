@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.sql.elements import ClauseElement
 
-from ratchet.persistence.errors import DRIVER_ERRORS, PersistenceError, StatementFailed, translate, translate_commit
+from ratchet.persistence.errors import DRIVER_ERRORS, PersistenceError, StatementFailed, translate_commit
 from ratchet.persistence.hot.connections import Member
 from ratchet.persistence.statements import Row, Statements
 from ratchet.persistence.transaction import Transaction
@@ -28,8 +28,6 @@ class RawTransaction(Transaction):
         self._connection = member.connection
         self._statements = statements
         self._open = False
-        self.failure: PersistenceError | None = None
-        """The error that made the connection or the transaction useless."""
         self.broken = False
         """Whether the connection must be cut off."""
         self.connection_id = self._connection.get_server_pid()
@@ -44,13 +42,13 @@ class RawTransaction(Transaction):
 
     async def commit(self, timeout_seconds: float) -> None:
         """Commit. Raises CommitInDoubt, TransientConflict, ConstraintViolation, DatabaseUnavailable."""
+        self.refuse_after_failure()
         self._member.warned = False
         self.broken = True  # until COMMIT has answered: an interrupted one leaves a connection in an unknown state
         try:
             tag = await self._connection.execute("COMMIT", timeout=timeout_seconds)
         except DRIVER_ERRORS as error:
-            self.failure = translate_commit(error)
-            raise self.failure from error
+            raise translate_commit(error) from error
         self.broken = self._open = False
         if tag != "COMMIT":
             raise StatementFailed("COMMIT of a transaction in which a statement had failed: it was rolled back")
@@ -107,6 +105,6 @@ class RawTransaction(Transaction):
         return int(last) if last.isdigit() else 0
 
     def _failed(self, error: BaseException) -> PersistenceError:
-        self.failure = translate(error)
-        self.broken = self.broken or getattr(self.failure, "connection_lost", False)
-        return self.failure
+        failure = super()._failed(error)
+        self.broken = self.broken or getattr(failure, "connection_lost", False)
+        return failure

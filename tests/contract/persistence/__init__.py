@@ -1,0 +1,1 @@
+"""The database layer: the same promises on PostgreSQL and SQLite."""

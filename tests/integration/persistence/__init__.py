@@ -1,0 +1,1 @@
+"""The database layer against a real PostgreSQL that dies, refuses and hangs."""
