@@ -138,8 +138,11 @@ class Broker(Protocol):
 
     account: AccountId
 
-    async def place(self, order: Order) -> Outcome:
-        """Send one order, once. If the surrounding task is cancelled while bytes may be out, CancelledError is raised."""
+    async def place(self, order: Order, *, within: float | None = None) -> Outcome:
+        """Send one order, once; not at all if its first byte cannot leave `within` so many seconds.
+
+        If the surrounding task is cancelled while bytes may be out, CancelledError is raised.
+        """
         ...
 
     async def modify(self, order_id: BrokerOrderId, order: Order) -> None:

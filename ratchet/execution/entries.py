@@ -14,6 +14,7 @@ from ratchet.domain import saga
 from ratchet.domain.checks import Age, Quote, age_of, entry_price_check, price_sanity
 from ratchet.domain.instruments import Instrument
 from ratchet.domain.ladder import entry_rung, exit_rung
+from ratchet.domain.numbers import stored
 from ratchet.domain.orders import Intent, IntentState, Purpose, Side
 from ratchet.domain.refusals import Reason
 from ratchet.execution import booking, intend, record
@@ -137,7 +138,7 @@ async def _refused_by_price(rt: Runtime, claim: Claim, seen: EntryMarket) -> Rea
         last = await market.read(tx, claim.account, claim.instrument)
         dated = last.quote_at is not None and (await tx.now() - last.quote_at).days < 1
         refused = price_sanity(seen.quote, last.quote_price if dated else None, limits)
-        await market.set_quote(tx, claim.account, claim.instrument, booking.stored(seen.price))
+        await market.set_quote(tx, claim.account, claim.instrument, stored(seen.price))
         return refused
 
     return await rt.db.run(work, name="quote-seen")
@@ -226,7 +227,7 @@ async def _drive_one(rt: Runtime, markets: Markets, claim: Claim, intent: Intent
 
 
 async def _unsent(rt: Runtime, claim: Claim, intent: Intent, reason: Reason, *, opening: bool) -> Turn | None:
-    """An intent was ended before its send: the plan ends with that reason if it was the first, else the saga goes on."""
+    """An intent was ended unsent: the plan ends with that reason if it was the first, else the saga goes on."""
     async with rt.db.transaction(name="read-intent") as tx:
         fresh = await intents.get(tx, intent.id)
     if fresh.state is IntentState.PENDING:

@@ -1,4 +1,4 @@
-"""What the broker says of the market: sessions, contracts and quotes, with what cannot change today kept for the day."""
+"""What the broker says of the market: sessions, contracts and quotes; what cannot change today is kept for the day."""
 
 from __future__ import annotations
 

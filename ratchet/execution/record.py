@@ -25,7 +25,7 @@ from ratchet.runtime import Runtime
 log = logging.getLogger(__name__)
 
 NULL_ORDER_ID = "answered without an order id"
-"""How an intent's `how` begins when the broker said yes and named no order: if the book shows none, it was a refusal."""
+"""How an intent's `how` begins when the broker said yes and named no order: with none in the book, a refusal."""
 
 
 async def outcome(rt: Runtime, claim: Claim, intent: Intent, result: Outcome) -> None:

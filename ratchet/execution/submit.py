@@ -79,11 +79,8 @@ async def _post_and_record(rt: Runtime, claim: Claim, permit: Permit, price: Dec
 async def _post_then_record(rt: Runtime, claim: Claim, permit: Permit, price: Decimal) -> None:
     intent = permit.intent
     await reach(Failpoint.K8)
-    outcome: Outcome
-    if rt.clock.monotonic() >= permit.until:
-        outcome = NotSent("the send window was missed")
-    else:
-        outcome = await _post(rt, intent, price)
+    left = permit.until - rt.clock.monotonic()
+    outcome = await _post(rt, intent, price, left) if left > 0 else NotSent("the send window was missed")
     await reach(Failpoint.K10)
     log.info(
         "order sent",
@@ -99,7 +96,7 @@ async def _post_then_record(rt: Runtime, claim: Claim, permit: Permit, price: De
     await record.outcome(rt, claim, intent, outcome)
 
 
-async def _post(rt: Runtime, intent: Intent, price: Decimal) -> Outcome:
+async def _post(rt: Runtime, intent: Intent, price: Decimal, within: float) -> Outcome:
     order = Order(
         intent_id=intent.id,
         exchange=intent.exchange,
@@ -110,7 +107,7 @@ async def _post(rt: Runtime, intent: Intent, price: Decimal) -> Outcome:
         price=price,
     )
     try:
-        outcome = await rt.broker(intent.account).place(order)
+        outcome = await rt.broker(intent.account).place(order, within=within)
         await reach(Failpoint.K9)
         return outcome
     except ConnectionResetError as error:  # the failpoint's cut; the client itself returns an Ambiguous

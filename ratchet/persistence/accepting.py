@@ -267,7 +267,7 @@ async def insert_new(tx: Transaction, signals: Sequence[NewSignal], *, actor: st
 
 
 async def raise_watermarks(tx: Transaction, exits: Sequence[NewSignal]) -> None:
-    """Close the lanes of accepted exits to entries with earlier stamps; a stamp ahead does not reach into the future."""
+    """Close the lanes of accepted exits to entries with earlier stamps; a stamp ahead reaches only to now."""
     if not exits:
         return
     batch = _json(

@@ -11,7 +11,7 @@ from ratchet.persistence.tables import event_log
 from ratchet.persistence.transaction import Transaction
 from ratchet.persistence.types import Document, db_now
 
-# The next number of the stream is read and used in one statement; UNIQUE (stream, seq) refuses a race, which is retried.
+# The next number of the stream is read and used in one statement; UNIQUE (stream, seq) refuses a race.
 _APPEND = insert(event_log).from_select(
     ["stream", "seq", "at", "kind", "data", "actor", "leader_epoch"],
     select(

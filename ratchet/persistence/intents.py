@@ -125,7 +125,7 @@ _FILL = (
         reserved=bindparam("new_reserved", type_=Fixed),
     )
 )
-_ENDS = {
+_ENDS: dict[IntentState, Any] = {
     state: _to(
         state,
         how=bindparam("new_how", type_=String),

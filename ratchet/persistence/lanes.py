@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import String, bindparam, select, update
+from sqlalchemy import Integer, String, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.broken import Broken, is_broken
@@ -36,6 +36,8 @@ _REVIEWS = (
     )
     .limit(1)
 )
+_WHOLE = select(lane.c.account).group_by(lane.c.account).having(func.count() >= bindparam("lanes", type_=Integer))
+_DROP_SLOT = text("DROP INDEX IF EXISTS uq_order_intent_slot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,3 +90,13 @@ async def let_go_of_review(tx: Transaction, account: str, instrument: str) -> No
     """Let entries in again if no signal of the locked lane is in review any more."""
     if await tx.first(_REVIEWS, k_account=account, k_instrument=instrument) is None:
         await hold(tx, account, instrument, reason="none", ref=None)
+
+
+async def accounts_with(tx: Transaction, lanes: int) -> list[str]:
+    """Return the accounts that have at least so many lanes."""
+    return [row["account"] for row in await tx.all(_WHOLE, lanes=lanes)]
+
+
+async def drop_slot_index(tx: Transaction) -> None:
+    """Take the slot out of the schema: for the broken build that must be caught without it."""
+    await tx.count(_DROP_SLOT)

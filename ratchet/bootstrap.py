@@ -1,0 +1,150 @@
+"""Settings -> Runtime: the only place that picks implementations, opens them, and closes them again."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from ratchet import broken, failpoints
+from ratchet.brokers.openalgo.client import OpenAlgoBroker
+from ratchet.brokers.openalgo.session import create_session
+from ratchet.brokers.openalgo.transport import Timeouts
+from ratchet.clock import Clock, SystemClock
+from ratchet.config import LoadedPortfolio, Settings, load_portfolio
+from ratchet.coordination import Hints, NoHints, RedisHints
+from ratchet.observability import metrics
+from ratchet.persistence.database import Database, DatabaseOptions
+from ratchet.runtime import Runtime
+
+
+def options_of(settings: Settings, *, role: str) -> DatabaseOptions:
+    """Return how the settings say that the database is used."""
+    database = settings.database
+    return DatabaseOptions(
+        url=settings.database_address,
+        pool_size=database.pool_size,
+        pool_timeout_seconds=database.pool_timeout_seconds,
+        pool_recycle_seconds=database.pool_recycle_seconds,
+        connect_timeout_seconds=database.connect_timeout_seconds,
+        statement_timeout_seconds=database.statement_timeout_seconds,
+        lock_timeout_seconds=database.lock_timeout_seconds,
+        idle_in_transaction_timeout_seconds=database.idle_in_transaction_timeout_seconds,
+        commit_timeout_seconds=database.commit_timeout_seconds,
+        tries=database.transaction_tries,
+        retry_base_seconds=database.retry_base_seconds,
+        application_name=f"ratchet-{role}",
+    )
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings, *, role: str, portfolio: LoadedPortfolio | None = None, clock: Clock | None = None
+) -> AsyncIterator[Runtime]:
+    """Open what a process needs, and close it at the end of the block.
+
+    role: `service`, `leader`, `embedded` or `cli`. The database need not be there yet: its users wait for it.
+    """
+    _arm(settings)
+    loaded = portfolio or load_portfolio(settings)
+    used_clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        lock_file = stack.enter_context(_alive())
+        db = Database(options_of(settings, role=role), clock=used_clock, observe=_database_observed)
+        stack.push_async_callback(db.close)
+        hints = _hints(settings, used_clock)
+        stack.push_async_callback(hints.close)
+        brokers = await _brokers(settings, loaded, used_clock, stack)
+        yield Runtime(
+            settings=settings,
+            portfolio=loaded.portfolio,
+            clock=used_clock,
+            db=db,
+            hints=hints,
+            brokers=brokers,
+            boot_id=f"{role}-{uuid4().hex[:16]}",
+            lock_file=lock_file,
+        )
+
+
+def _arm(settings: Settings) -> None:
+    """Arm what tests asked for; the settings have refused it unless the broker is the simulator."""
+    if settings.failpoints:
+        failpoints.arm(settings.failpoints, marker=settings.failpoint_marker)
+    broken.choose(None if settings.broken_build is None else str(settings.broken_build))
+
+
+class _alive:  # noqa: N801 - used as a context manager
+    """A file whose lock this process holds as long as it lives, so that on this host its death can be proven."""
+
+    def __enter__(self) -> Path:
+        folder = Path(tempfile.gettempdir()) / f"ratchet-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._path = folder / f"{uuid4().hex}.alive"
+        self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def _hints(settings: Settings, clock: Clock) -> Hints:
+    if settings.redis_url is None:
+        return NoHints()
+    return RedisHints(
+        settings.redis_url.get_secret_value(),
+        clock,
+        prefix=settings.redis.key_prefix,
+        timeout=settings.redis.timeout_seconds,
+        connections=settings.redis.pool_size,
+    )
+
+
+async def _brokers(
+    settings: Settings, loaded: LoadedPortfolio, clock: Clock, stack: AsyncExitStack
+) -> Mapping[str, OpenAlgoBroker]:
+    session = create_session(
+        connections=settings.broker.connections, write_timeout_seconds=settings.broker.write_timeout_seconds
+    )
+    stack.push_async_callback(session.close)
+    broker = settings.broker
+    timeouts = Timeouts(
+        connect=broker.connect_timeout_seconds,
+        read=broker.read_timeout_seconds,
+        pool=broker.pool_timeout_seconds,
+        total=broker.total_timeout_seconds,
+        quote=broker.quote_timeout_seconds,
+        window=broker.send_window_seconds,
+    )
+    return {
+        str(account): OpenAlgoBroker(
+            account,
+            settings.openalgo_url or "",
+            key.get_secret_value(),
+            str(settings.openalgo_mode),
+            timeouts,
+            session,
+            clock=clock,
+            observe=_broker_observed,
+            calls_per_second=broker.calls_per_second,
+            answer_limit_bytes=broker.answer_limit_bytes,
+        )
+        for account, key in loaded.api_keys.items()
+    }
+
+
+def _broker_observed(call: str, outcome: str, seconds: float) -> None:
+    metrics.BROKER_CALLS.labels(call, outcome).inc()
+    metrics.BROKER_SECONDS.labels(call).observe(seconds)
+
+
+def _database_observed(name: str, seconds: float, outcome: str) -> None:
+    metrics.DATABASE_SECONDS.labels(name).observe(seconds)
+    if outcome != "ok":
+        metrics.DATABASE_RETRIES.labels(outcome).inc()

@@ -1,0 +1,141 @@
+"""A pod's work: it is entered among the instances, accepts, executes, and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from types import TracebackType
+from typing import Self
+
+from ratchet import __version__
+from ratchet.execution.accept import WORK, Acceptor
+from ratchet.execution.markets import Markets
+from ratchet.execution.setup import ensure_accounts
+from ratchet.execution.worker import Worker
+from ratchet.persistence import instances
+from ratchet.persistence.errors import PersistenceError
+from ratchet.persistence.transaction import Transaction
+from ratchet.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+
+class Presence:
+    """This process's row among the instances: entered as soon as the database allows, kept alive, closed at the end."""
+
+    def __init__(self, rt: Runtime, role: str) -> None:
+        self._rt = rt
+        self._role = role
+        self._entered = False
+
+    async def run(self) -> None:
+        """Enter and beat until cancelled."""
+        while True:
+            try:
+                await self._beat()
+            except PersistenceError as error:
+                log.debug("no heartbeat", extra={"event": "heartbeat_failed", "error": str(error)})
+            await self._rt.clock.sleep(self._rt.settings.execution.heartbeat_seconds)
+
+    async def enter(self) -> None:
+        """Enter the row, so that a sender is known before it sends. Raises PersistenceError."""
+        if self._entered:
+            return
+        await ensure_accounts(self._rt)
+        host = os.uname()
+        async with self._rt.db.transaction(name="enter") as tx:
+            if await instances.get(tx, self._rt.boot_id) is None:
+                await instances.start(
+                    tx,
+                    boot_id=self._rt.boot_id,
+                    role=self._role,
+                    host=host.nodename,
+                    version=__version__,
+                    pod=None,
+                    lock_file=self._rt.lock_file,
+                )
+        self._entered = True
+
+    async def _beat(self) -> None:
+        await self.enter()
+
+        async def work(tx: Transaction) -> bool:
+            return await instances.beat(tx, self._rt.boot_id)
+
+        await self._rt.db.run(work, name="heartbeat")
+
+    async def leave(self) -> None:
+        """Record that this process sends nothing any more; for its very end."""
+
+        async def work(tx: Transaction) -> None:
+            await instances.stop(tx, self._rt.boot_id)
+
+        try:
+            await self._rt.db.run(work, name="leave")
+        except PersistenceError as error:
+            log.info("the end of this process is not recorded", extra={"event": "leave_failed", "error": str(error)})
+
+
+class Pod:
+    """Accepts and executes signals while its `async with` block lasts; leaving it drains.
+
+    draining: nothing more is claimed, turns in work end within drain.graceful_seconds, then they are cut off (a send
+    and its record are never cut in half), claims are given back.
+    """
+
+    def __init__(self, rt: Runtime, *, role: str = "service") -> None:
+        self._rt = rt
+        self.markets = Markets(rt)
+        self.acceptor = Acceptor(rt)
+        self.worker = Worker(rt, self.markets, self.acceptor.accept)
+        self._presence = Presence(rt, role)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._working: asyncio.Task[None] | None = None
+
+    @property
+    def failed(self) -> BaseException | None:
+        """Why a background task has ended by surprise, if one has."""
+        for task in (*self._tasks, *([self._working] if self._working else [])):
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                return task.exception()
+        return None
+
+    async def __aenter__(self) -> Self:
+        self._rt.db.listen(WORK, lambda _: self._rt.hints.ring(WORK))
+        self._tasks = [
+            asyncio.create_task(self._presence.run(), name="presence"),
+            asyncio.create_task(self.acceptor.run(), name="acceptor"),
+        ]
+        self._working = asyncio.create_task(self._work(), name="worker")
+        return self
+
+    async def _work(self) -> None:
+        """Execute, once this process is entered: nobody may send whose death could not be told."""
+        while True:
+            try:
+                await self._presence.enter()
+                break
+            except PersistenceError:
+                await self._rt.clock.sleep(self._rt.settings.execution.sweep_seconds)
+        await self.worker.run()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.drain()
+
+    async def drain(self) -> None:
+        """Stop claiming, let the turns in work end, give claims back, and sign off."""
+        if self._working is not None:
+            self.worker.drain()
+            await asyncio.wait([self._working], timeout=self._rt.settings.drain.graceful_seconds)
+            self._working.cancel()
+            await asyncio.wait([self._working])
+            self._working = None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+            self._tasks = []
+            await self._presence.leave()
