@@ -101,6 +101,7 @@ class Transport:
             await self._pace.turn(call)
         await self._take_slot()
         try:
+            await self._see_closed_connections()
             async with self._session.post(self._url(call), body, _HEADERS, self._http_timeout, progress) as answer:
                 if (point := _CRASH_POINTS.get(call)) is not None:
                     await reach(point)
@@ -114,6 +115,14 @@ class Transport:
                 await self._slots.acquire()
         except TimeoutError:
             raise NoFreeConnection(f"none within {self._timeouts.pool} s") from None
+
+    async def _see_closed_connections(self) -> None:
+        """Let the loop notice which idle connections the server has closed, so that none of them carries an order.
+
+        The first turn of the loop polls the sockets, the second comes after what it found was handled.
+        """
+        for _ in range(2):
+            await self._clock.sleep(0)
 
     async def _read(self, answer: aiohttp.ClientResponse) -> Seen:
         raw = bytearray()

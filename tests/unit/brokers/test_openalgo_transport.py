@@ -163,6 +163,14 @@ async def test_a_kept_connection_that_breaks_is_doubt_and_is_not_tried_again(act
         assert isinstance(await broker.place(ORDER), Accepted)
 
 
+async def test_a_kept_connection_that_the_server_has_closed_carries_no_order() -> None:
+    farewell = send_then_close(http(200, b'{"status":"success","orderid":"77"}'))
+    async with RawServer(farewell) as server, client(server.url) as broker:
+        for _ in range(5):
+            assert isinstance(await broker.place(ORDER), Accepted)
+        assert server.opened == 5
+
+
 async def test_a_read_that_breaks_is_not_tried_again_either() -> None:
     async with RawServer(ACCEPTED, close) as server, client(server.url) as broker:
         await broker.place(ORDER)
