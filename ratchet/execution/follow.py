@@ -163,7 +163,6 @@ async def _reprice(rt: Runtime, intent: Intent, price: Decimal) -> None:
         await rt.broker(intent.account).modify(intent.broker_order_id, order)
     except BrokerError as error:  # the order's status is read again in any case
         log.info("modify without effect", extra={"event": "modify_failed", "intent": str(intent.id), "why": str(error)})
-    await reach(Failpoint.K13)
 
 
 async def _ask_cancel(rt: Runtime, intent: Intent) -> None:
@@ -181,7 +180,6 @@ async def _cancel(rt: Runtime, intent: Intent) -> None:
         await rt.broker(intent.account).cancel(intent.broker_order_id)
     except BrokerError as error:
         log.info("cancel without effect", extra={"event": "cancel_failed", "intent": str(intent.id), "why": str(error)})
-    await reach(Failpoint.K13)
 
 
 async def _token(rt: Runtime, intent: Intent) -> bool:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from ratchet.broken import Broken, is_broken
-from ratchet.brokers.base import Ambiguous, NotSent, Order, Outcome
+from ratchet.brokers.base import NotSent, Order, Outcome
 from ratchet.domain.checks import Quote
 from ratchet.domain.identity import IntentId
 from ratchet.domain.orders import Intent
@@ -106,12 +106,7 @@ async def _post(rt: Runtime, intent: Intent, price: Decimal, within: float) -> O
         quantity=intent.quantity,
         price=price,
     )
-    try:
-        outcome = await rt.broker(intent.account).place(order, within=within)
-        await reach(Failpoint.K9)
-        return outcome
-    except ConnectionResetError as error:  # the failpoint's cut; the client itself returns an Ambiguous
-        return Ambiguous(answered=False, cause=str(error) or "the connection was cut")
+    return await rt.broker(intent.account).place(order, within=within)
 
 
 async def shielded(work: Coroutine[Any, Any, None]) -> None:

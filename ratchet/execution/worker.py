@@ -111,7 +111,7 @@ class Worker:
             except ClaimLost as error:
                 metrics.CLAIMS.labels("lost").inc()
                 log.info("claim lost", extra={"event": "claim_lost", "why": str(error)})
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the outermost edge of a turn
                 await self._after_error(claim, _root(error))
 
     async def _under_hints(self, claim: Claim) -> None:
