@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 
 import uvloop
-from ratchet.bootstrap import open_runtime
-from ratchet.execution.pod import Pod
 
 import ratchet
+from ratchet.bootstrap import open_runtime
 from ratchet.config import ConfigurationError, Settings, load_settings
 from ratchet.config.portfolio import LoadedPortfolio, load_portfolio
+from ratchet.execution.pod import Pod
 from ratchet.observability import logging as log_lines
 from service.drain import Drain
 from service.serving import serve
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _serve(settings: Settings, senders: LoadedPortfolio) -> None:
-    async with open_runtime(settings, "service") as rt:
+    async with open_runtime(settings, role="service", portfolio=senders) as rt:
         drain = Drain(delay_seconds=settings.drain.delay_seconds, clock=rt.clock)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

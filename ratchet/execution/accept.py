@@ -124,7 +124,7 @@ class Acceptor:
         )
 
     def _end_at_the_door(self, submission: Submission) -> Reason | None:
-        """Return the end of what is too old or ahead: age never decides the answer. Source: docs/protocol.md, section 2."""
+        """Return the end of what is too old or ahead; age never decides the answer (docs/protocol.md, section 2)."""
         signal, execution = submission.signal, self._rt.settings.execution
         now = self._rt.clock.now()
         if now - signal.stamp > timedelta(days=execution.retention_days):

@@ -67,6 +67,8 @@ class Presence:
 
     async def leave(self) -> None:
         """Record that this process sends nothing any more; for its very end."""
+        if not self._entered:
+            return
 
         async def work(tx: Transaction) -> None:
             await instances.stop(tx, self._rt.boot_id)
@@ -78,11 +80,7 @@ class Presence:
 
 
 class Pod:
-    """Accepts and executes signals while its `async with` block lasts; leaving it drains.
-
-    draining: nothing more is claimed, turns in work end within drain.graceful_seconds, then they are cut off (a send
-    and its record are never cut in half), claims are given back.
-    """
+    """Accepts and executes signals: `run` until told to stop, or for the time of an `async with` block."""
 
     def __init__(self, rt: Runtime, *, role: str = "service") -> None:
         self._rt = rt
@@ -90,25 +88,30 @@ class Pod:
         self.acceptor = Acceptor(rt)
         self.worker = Worker(rt, self.markets, self.acceptor.accept)
         self._presence = Presence(rt, role)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._working: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
 
-    @property
-    def failed(self) -> BaseException | None:
-        """Why a background task has ended by surprise, if one has."""
-        for task in (*self._tasks, *([self._working] if self._working else [])):
-            if task.done() and not task.cancelled() and task.exception() is not None:
-                return task.exception()
-        return None
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then drain: claim nothing more, end the turns in work, give claims back, sign off.
 
-    async def __aenter__(self) -> Self:
+        Turns that outlast drain.graceful_seconds are cut off, but never between a send and its record. Accepting goes
+        on to the end. Raises what a background task raises by surprise.
+        """
         self._rt.db.listen(WORK, lambda _: self._rt.hints.ring(WORK))
-        self._tasks = [
-            asyncio.create_task(self._presence.run(), name="presence"),
-            asyncio.create_task(self.acceptor.run(), name="acceptor"),
-        ]
-        self._working = asyncio.create_task(self._work(), name="worker")
-        return self
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                around = [
+                    tasks.create_task(self._presence.run(), name="presence"),
+                    tasks.create_task(self.acceptor.run(), name="acceptor"),
+                ]
+                working = tasks.create_task(self._work(), name="worker")
+                await stop.wait()
+                self.worker.drain()
+                await asyncio.wait([working], timeout=self._rt.settings.drain.graceful_seconds)
+                for task in (working, *around):
+                    task.cancel()
+        finally:
+            await self._presence.leave()
 
     async def _work(self) -> None:
         """Execute, once this process is entered: nobody may send whose death could not be told."""
@@ -120,22 +123,13 @@ class Pod:
                 await self._rt.clock.sleep(self._rt.settings.execution.sweep_seconds)
         await self.worker.run()
 
+    async def __aenter__(self) -> Self:
+        self._running = asyncio.create_task(self.run(self._stop), name="pod")
+        return self
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.drain()
-
-    async def drain(self) -> None:
-        """Stop claiming, let the turns in work end, give claims back, and sign off."""
-        if self._working is not None:
-            self.worker.drain()
-            await asyncio.wait([self._working], timeout=self._rt.settings.drain.graceful_seconds)
-            self._working.cancel()
-            await asyncio.wait([self._working])
-            self._working = None
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-            self._tasks = []
-            await self._presence.leave()
+        self._stop.set()
+        if self._running is not None:
+            await self._running

@@ -9,7 +9,7 @@ from ratchet.runtime import Runtime
 
 
 async def ensure_accounts(rt: Runtime) -> None:
-    """Make what is missing, once, however many processes start together. Raises PersistenceError, as without a schema."""
+    """Make what is missing, once, however many processes start together. Raises PersistenceError."""
 
     async def work(tx: Transaction) -> None:
         known = set(await money.accounts(tx))
