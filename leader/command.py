@@ -18,6 +18,7 @@ from leader.server import serving
 from leader.work import WORK
 from ratchet.config import ConfigurationError, Settings, load_settings
 from ratchet.config.portfolio import LoadedPortfolio, load_portfolio
+from ratchet.execution.pod import Presence
 from ratchet.observability import logging as log_lines
 from ratchet.observability.probes import Probes, Verdict
 from ratchet.persistence import migrate
@@ -61,13 +62,18 @@ async def _lead(settings: Settings, portfolio: LoadedPortfolio) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with open_runtime(settings, "leader") as rt:
+    async with open_runtime(settings, role="leader", portfolio=portfolio) as rt:
         leader = Leader(rt, WORK)
         readiness = _Readiness(rt, leader)
         probes = Probes(alive=leader.alive, ready=readiness.ready, health=readiness.health)
         async with serving(probes, host=settings.http.host, port=settings.leader.http_port) as port:
             log.info("probes on port %s", port, extra={"event": "listening", "port": port})
+            presence = Presence(rt, "leader")
+            beating = asyncio.create_task(presence.run(), name="presence")
             await _until(stopping, leader, settings.drain.graceful_seconds)
+            beating.cancel()
+            await asyncio.wait([beating])
+            await presence.leave()
     log.info("ended in order", extra={"event": "ended"})
     return 0
 

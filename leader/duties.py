@@ -11,8 +11,8 @@ from leader.schedule import Duty
 from ratchet.observability import context
 from ratchet.runtime import Runtime
 
-Run = Callable[[Runtime], Awaitable[object]]
-"""One pass of a duty: safe to repeat, to cancel, and to run in two processes at once."""
+Run = Callable[[Runtime, int], Awaitable[object]]
+"""One pass of a duty, under the leader's epoch: safe to repeat, to cancel, and to run in two processes at once."""
 
 RECOVERY_SECONDS = 60.0
 RECONCILIATION_SECONDS = 50.0
@@ -45,7 +45,7 @@ def table(rt: Runtime, work: Work, fence: DatabaseFence) -> tuple[Duty, ...]:
         async def once(leadership: Leadership) -> object:
             await fence.check(leadership)
             with context.bound(epoch=leadership.epoch):
-                return await run(rt)
+                return await run(rt, leadership.epoch)
 
         return once
 

@@ -17,6 +17,8 @@ from ratchet.observability import metrics
 log = logging.getLogger(__name__)
 
 JITTER = 0.1
+FOUND_LENGTH = 500
+"""How much of what a duty found is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ class Schedule:
         try:
             async with asyncio.timeout(duty.deadline) as deadline:
                 result = await duty.run(leadership)
-            found = "" if result is None else str(result)
+            found = "" if result is None else str(result)[:FOUND_LENGTH]
         except LeadershipLost:
             raise
         except TimeoutError as error:

@@ -1,0 +1,74 @@
+"""`ratchet status`, `ratchet positions`: what a running service says about itself and about the market exposure."""
+
+from __future__ import annotations
+
+import argparse
+
+from ratchet.cli.connecting import add_url, connect
+from ratchet.cli.exits import Exit
+from ratchet.cli.output import Output
+
+STATUS_EXAMPLES = """\
+examples:
+  ratchet status                             the service on this machine
+  ratchet status --url http://10.0.0.5:8080  another one
+  ratchet status --json | jq .health.database
+
+Ends with 1 if the service is not well or an incident waits for a person."""
+
+POSITIONS_EXAMPLES = """\
+examples:
+  ratchet positions                             every open layer
+  ratchet positions --all --instrument COPPER   with the closed ones, of one instrument
+  ratchet positions --json | jq '.[].holdings'"""
+
+MOST = 500
+
+_POSITION = ("account", "instrument", "layer", "status", "lots", "entry_price", "stop", "realised", "holds", "entry_at")
+_PORTFOLIO = ("account", "closed_equity", "used", "reserved", "margin_limit")
+
+
+def add_status(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    add_url(parser)
+
+
+def status(args: argparse.Namespace, out: Output) -> Exit:
+    """Print health, portfolios and open incidents."""
+    api = connect(args)
+    health = api.read("/health")
+    portfolios = list(api.pages("/portfolio", most=MOST))
+    incidents = list(api.pages("/incidents", most=MOST, open=True))
+    if out.as_json:
+        out.data({"health": health, "portfolios": portfolios, "open_incidents": incidents})
+    else:
+        out.facts({"service": api.url, **health})
+        out.rows("Accounts", _PORTFOLIO, portfolios)
+        out.line(f"open incidents: {len(incidents)}" + (" (ratchet incidents list)" if incidents else ""))
+    return Exit.OK if health.get("status") == "ok" and not incidents else Exit.FOUND
+
+
+def add_positions(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    add_url(parser)
+    parser.add_argument("--account", help="only this account's")
+    parser.add_argument("--instrument", help="only this instrument's")
+    parser.add_argument("--all", action="store_true", help="closed ones too")
+    parser.add_argument("--most", type=int, default=500, metavar="N", help="rows at the most (500)")
+
+
+def positions(args: argparse.Namespace, out: Output) -> Exit:
+    """Print positions."""
+    api = connect(args)
+    live = None if args.all else True
+    instrument = args.instrument.upper() if args.instrument else None
+    found = list(api.pages("/positions", most=args.most, account=args.account, instrument=instrument, live=live))
+    if out.as_json:
+        out.data(found)
+        return Exit.OK
+    for row in found:
+        row["layer"] = f"Long_{row['layer']}"
+        row["holds"] = " ".join(f"{h['quantity']:+d} {h['symbol']}" for h in row["holdings"])
+        row["entry_at"] = row["entry_at"][:19]
+    out.rows("Positions", _POSITION, found)
+    return Exit.OK
