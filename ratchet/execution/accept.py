@@ -79,6 +79,12 @@ class Acceptor:
         except TimeoutError:
             raise NotDurable("the database did not store the signal in time") from None
 
+    async def accept_alone(self, submission: Submission) -> Receipt:
+        """Store one signal in a transaction of its own, where `run` is not running. Raises PersistenceError."""
+        waiting = _Waiting(submission, self._row(submission), asyncio.get_running_loop().create_future())
+        await self._store([waiting], [])
+        return await waiting.answer
+
     async def run(self) -> None:
         """Flush batches, one after another, until cancelled; what still waits is answered before the end."""
         try:

@@ -59,6 +59,17 @@ class Worker:
                 task.cancel()
             await asyncio.wait(cut)
 
+    async def once(self, *, overdue_seconds: float) -> int:
+        """Give one turn each to signals that nobody has taken for so long; return how many there were."""
+        beat = asyncio.create_task(self._keep_claims(), name="heartbeat of claims")
+        try:
+            taken = await self._take(self._rt.settings.execution.claim_batch, overdue_seconds)
+            await self._settle()
+            return len(taken)
+        finally:
+            beat.cancel()
+            await asyncio.wait([beat])
+
     def drain(self) -> None:
         """Claim nothing more; `run` returns when the turns in work have ended."""
         self._draining = True
@@ -81,19 +92,27 @@ class Worker:
         if most <= 0:
             return False
         try:
-            taken = await claims.take(
-                self._rt.db, owner=self._rt.boot_id, lease_seconds=execution.claim_lease_seconds, most=most
-            )
+            return len(await self._take(most, 0.0)) == most
         except PersistenceError as error:
             log.warning("no claims without the database", extra={"event": "claim_failed", "error": str(error)})
             return False
+
+    async def _take(self, most: int, overdue_seconds: float) -> list[Claim]:
+        """Claim signals and begin their turns."""
+        taken = await claims.take(
+            self._rt.db,
+            owner=self._rt.boot_id,
+            lease_seconds=self._rt.settings.execution.claim_lease_seconds,
+            most=most,
+            overdue_seconds=overdue_seconds,
+        )
         for claim in taken:
             metrics.CLAIMS.labels("claimed" if claim.epoch == 1 else "again").inc()
             task = asyncio.create_task(self._turn(claim), name=f"turn of {claim.id}")
             self._hand[task] = claim
             task.add_done_callback(self._turn_over)
         metrics.CLAIMS_HELD.set(len(self._hand))
-        return len(taken) == most
+        return taken
 
     def _turn_over(self, task: asyncio.Task[None]) -> None:
         self._hand.pop(task, None)

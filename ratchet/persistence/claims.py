@@ -73,7 +73,7 @@ def claim_of(row: Row) -> Claim:
 # Exits first, then in order of acceptance; rows in another worker's hands are skipped, not waited for.
 _due = (
     select(s.c.account, s.c.fingerprint, s.c.signal_ts)
-    .where(_OPEN, s.c.lease_until < db_now())
+    .where(_OPEN, s.c.lease_until < db_now(-bindparam("overdue", type_=Float)))
     .order_by(case((s.c.kind == str(SignalKind.EXIT), 0), else_=1), s.c.seq)
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
@@ -134,10 +134,15 @@ def _key(claim: Claim) -> dict[str, Any]:
     return {"k_account": claim.account, "k_fingerprint": claim.fingerprint, "k_stamp": claim.stamp}
 
 
-async def take(db: Database, *, owner: str, lease_seconds: float, most: int) -> list[Claim]:
-    """Claim up to `most` due signals. A commit in doubt loses nothing: the lease runs out."""
+async def take(
+    db: Database, *, owner: str, lease_seconds: float, most: int, overdue_seconds: float = 0.0
+) -> list[Claim]:
+    """Claim up to `most` signals that are due, or overdue by so many seconds.
+
+    A commit in doubt loses nothing: the lease runs out.
+    """
     async with db.transaction() as tx:
-        rows = await tx.all(_CLAIM, owner=owner, lease=lease_seconds, most=most)
+        rows = await tx.all(_CLAIM, owner=owner, lease=lease_seconds, most=most, overdue=overdue_seconds)
     claims = [claim_of(row) for row in rows]
     return sorted(claims, key=lambda c: (c.kind is not SignalKind.EXIT, c.seq))
 
