@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -65,7 +65,8 @@ _AHEAD = (
         _OPEN,
         or_(
             (s.c.seq < bindparam("seq", type_=BigInteger)) & s.c.kind.in_(sorted(str(kind) for kind in TRADE_KINDS)),
-            s.c.kind == str(SignalKind.EXIT),
+            # An exit that came later and waits for this entry is not waited for: they would wait for each other.
+            (s.c.kind == str(SignalKind.EXIT)) & (s.c.signal_ts < bindparam("stamp", type_=UtcDateTime)),
         ),
     )
     .limit(1)
@@ -91,6 +92,17 @@ _EOD_TAKEN = (
         s.c.source == str(Source.EXECUTOR),
         s.c.signal_ts >= bindparam("since", type_=UtcDateTime),
         s.c.signal_ts < bindparam("until", type_=UtcDateTime),
+    )
+    .limit(1)
+)
+_EXECUTOR_TRADED = (
+    select(s.c.id)
+    .where(
+        s.c.account == bindparam("account"),
+        s.c.instrument == bindparam("instrument"),
+        s.c.kind.in_(sorted(str(kind) for kind in TRADE_KINDS)),
+        s.c.source == str(Source.EXECUTOR),
+        s.c.signal_ts == bindparam("stamp", type_=UtcDateTime),
     )
     .limit(1)
 )
@@ -171,8 +183,9 @@ async def note(tx: Transaction, claim: Claim, facts: Mapping[str, Any]) -> None:
 
 
 async def something_ahead(tx: Transaction, claim: Claim) -> bool:
-    """Whether an earlier trade, or any exit, of the lane is still open."""
-    return await tx.first(_AHEAD, account=claim.account, instrument=claim.instrument, seq=claim.seq) is not None
+    """Whether an earlier trade of the lane, or an exit that does not wait for this signal, is still open."""
+    row = await tx.first(_AHEAD, account=claim.account, instrument=claim.instrument, seq=claim.seq, stamp=claim.stamp)
+    return row is not None
 
 
 async def earlier_entries_open(tx: Transaction, claim: Claim) -> bool:
@@ -206,3 +219,8 @@ async def end_of_day_taken(tx: Transaction, claim: Claim) -> bool:
         until=day + timedelta(days=1),
     )
     return row is not None
+
+
+async def executor_traded(tx: Transaction, account: str, instrument: str, stamp: datetime) -> bool:
+    """Whether the executor itself has made a trade of this stamp, of whatever kind."""
+    return await tx.first(_EXECUTOR_TRADED, account=account, instrument=instrument, stamp=stamp) is not None
