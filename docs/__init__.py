@@ -1,0 +1,1 @@
+"""The documentation. Pages that the code itself knows are made by `python -m docs.generate`."""
