@@ -19,6 +19,8 @@ EDGES: frozenset[str] = frozenset(
 SLEEPERS = {"time.sleep", "asyncio.sleep"}
 MAY_SLEEP = (
     "tests/crash/",
+    "tests/harness/",
+    "tests/outages/",
     "tests/soak/",
     "tests/servers/",
     "tests/fakes/",
