@@ -79,11 +79,11 @@ def _sent(found: list[Intent]) -> bool:
 async def _prepare(rt: Runtime, markets: Markets, claim: Claim, state: _State) -> Turn | None:
     """Before anything was sent: age, session, market, gates, size, and the durable plan. None: go on and send."""
     instrument = rt.instrument(claim.instrument)
-    if state.ahead and not any(i.in_flight for i in state.intents):
-        return Again(BUSY_SECONDS, "an earlier trade of the lane is open")
     reason = await _refused_by_time(rt, markets, claim, instrument)
     if reason is not None:
         return await end(rt, claim, reason)
+    if state.ahead and not any(i.in_flight for i in state.intents):
+        return Again(BUSY_SECONDS, "an earlier trade of the lane is open")
     try:
         seen = await _market(rt, markets, claim, instrument, state.intents)
     except NoQuote as error:
