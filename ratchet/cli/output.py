@@ -60,7 +60,7 @@ class Output:
 
     def error(self, text: str) -> None:
         """Tell what went wrong, always."""
-        self._err.print(f"[bold red]error:[/] {escape(text)}" if self._err.is_terminal else f"error: {escape(text)}")
+        self._err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
 
     def line(self, text: str) -> None:
         """Print one sentence of data; not with --json."""

@@ -21,6 +21,7 @@ from ratchet.cli.output import CommandFailed, Output
 from ratchet.cli.simulator import simulator_server
 from ratchet.config import Settings, load_settings
 from ratchet.config.portfolio import load_portfolio
+from ratchet.config.sections import BrokerKind
 from ratchet.execution.pod import Pod
 from ratchet.observability import logging as log_lines
 from ratchet.persistence import migrate
@@ -113,7 +114,8 @@ async def _with_broker(settings: Settings) -> AsyncIterator[Settings]:
         return
     async with simulator_server(settings) as server:
         log.info("the simulated broker listens on %s", server.url, extra={"event": "listening", "url": server.url})
-        yield settings.model_copy(update={"openalgo_url": server.url})
+        broker = settings.broker.model_copy(update={"kind": BrokerKind.SIMULATOR})
+        yield settings.model_copy(update={"openalgo_url": server.url, "broker": broker})
 
 
 @contextmanager

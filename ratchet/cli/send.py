@@ -65,6 +65,7 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
 
 
 def _follow(messages: Sequence[Message], args: argparse.Namespace, out: Output, courier: Courier) -> Exit:
+    clock = SystemClock()
     with out.progress("sending", len(messages)) as bar:
         deliveries = []
         for message in messages:
@@ -72,8 +73,9 @@ def _follow(messages: Sequence[Message], args: argparse.Namespace, out: Output, 
             if bar:
                 bar.advance(bar.task_ids[0])
     with out.progress("waiting for outcomes", len(deliveries)) as bar:
+        give_up = clock.monotonic() + args.within
         for delivery in deliveries:
-            courier.follow(delivery, within_seconds=args.within)
+            courier.follow(delivery, within_seconds=give_up - clock.monotonic())
             if bar:
                 bar.advance(bar.task_ids[0])
     out.rows("Outcomes", (*COLUMNS, "id") if not out.interactive else COLUMNS, [d.row() for d in deliveries])
