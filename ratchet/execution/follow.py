@@ -24,7 +24,7 @@ from ratchet.execution.markets import Markets
 from ratchet.execution.turns import Again
 from ratchet.failpoints import Failpoint, reach
 from ratchet.persistence import control, intents
-from ratchet.persistence.claims import Claim
+from ratchet.persistence.claims import Holder
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 
@@ -48,7 +48,7 @@ class Ladder:
     wait_seconds: float
 
 
-async def follow(rt: Runtime, markets: Markets, claim: Claim, intent: Intent, ladder: Ladder) -> Again | None:
+async def follow(rt: Runtime, markets: Markets, claim: Holder, intent: Intent, ladder: Ladder) -> Again | None:
     """Look once. Returns None when the intent ended, Again to look later. Raises BrokerError, PersistenceError."""
     await reach(Failpoint.K12)
     if intent.broker_order_id is None:
@@ -80,7 +80,7 @@ async def _fill(rt: Runtime, intent: Intent) -> Fill:
 
 
 async def _ending(
-    rt: Runtime, claim: Claim, intent: Intent, order: BookOrder, fill: Fill, end: IntentState
+    rt: Runtime, claim: Holder, intent: Intent, order: BookOrder, fill: Fill, end: IntentState
 ) -> Again | None:
     poll = rt.settings.broker.poll_interval_seconds
     if end is IntentState.FILLED:
@@ -98,7 +98,7 @@ async def _ending(
     return None
 
 
-async def _trades_lag(rt: Runtime, claim: Claim, intent: Intent, fill: Fill) -> Again | None:
+async def _trades_lag(rt: Runtime, claim: Holder, intent: Intent, fill: Fill) -> Again | None:
     """`complete` without its trades: they lag, or the book contradicts itself."""
     since = intent.sent_at
     bound = timedelta(seconds=rt.settings.broker.answered_bound_seconds + 10 * rt.settings.broker.poll_interval_seconds)
@@ -109,7 +109,7 @@ async def _trades_lag(rt: Runtime, claim: Claim, intent: Intent, fill: Fill) -> 
     return Again(rt.settings.broker.poll_interval_seconds, "the trade book lags behind the order book")
 
 
-async def _missing(rt: Runtime, claim: Claim, intent: Intent) -> Again | None:
+async def _missing(rt: Runtime, claim: Holder, intent: Intent) -> Again | None:
     """The broker does not know an order that it named: its book lags, or its day is over."""
     today = rt.clock.now().astimezone(IST).date()
     late = intent.sent_at is not None and await _now(rt) - intent.sent_at > timedelta(
@@ -122,7 +122,7 @@ async def _missing(rt: Runtime, claim: Claim, intent: Intent) -> Again | None:
     return Again(rt.settings.broker.poll_interval_seconds, "the order is not in the broker's book yet")
 
 
-async def _walk(rt: Runtime, markets: Markets, claim: Claim, intent: Intent, ladder: Ladder) -> Again | None:
+async def _walk(rt: Runtime, markets: Markets, claim: Holder, intent: Intent, ladder: Ladder) -> Again | None:
     """Move the price to its next rung when it is time, or ask for the cancel that ends the ladder."""
     poll = rt.settings.broker.poll_interval_seconds
     if intent.cancel_at is not None:

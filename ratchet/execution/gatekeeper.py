@@ -18,8 +18,8 @@ from ratchet.domain.refusals import Reason
 from ratchet.domain.signals import SignalKind
 from ratchet.execution import booking
 from ratchet.failpoints import Failpoint, reach
-from ratchet.persistence import claims, control, intents, lanes, layers
-from ratchet.persistence.claims import Claim
+from ratchet.persistence import control, intents, lanes, layers
+from ratchet.persistence.claims import Holder
 from ratchet.persistence.control import Control
 from ratchet.persistence.errors import CommitInDoubt
 from ratchet.persistence.lanes import Lane
@@ -54,7 +54,7 @@ Answer = Permit | NotNow | Ended
 
 
 async def permit(
-    rt: Runtime, claim: Claim, intent: Intent, *, baseline: Sequence[str], price: Decimal, opening: bool
+    rt: Runtime, claim: Holder, intent: Intent, *, baseline: Sequence[str], price: Decimal, opening: bool
 ) -> Answer:
     """Ask for the permission to send `intent` at `price`.
 
@@ -77,7 +77,7 @@ async def permit(
     return answer
 
 
-async def _read_back(rt: Runtime, claim: Claim, intent: Intent) -> None:
+async def _read_back(rt: Runtime, claim: Holder, intent: Intent) -> None:
     async def work(tx: Transaction) -> None:
         await lanes.lock(tx, intent.account, intent.instrument)
         await intents.take_back(
@@ -90,14 +90,14 @@ async def _read_back(rt: Runtime, claim: Claim, intent: Intent) -> None:
 async def _decide(
     tx: Transaction,
     rt: Runtime,
-    claim: Claim,
+    claim: Holder,
     intent: Intent,
     baseline: Sequence[str],
     price: Decimal,
     opening: bool,
 ) -> Intent | NotNow | Ended:
     switches = await control.share(tx)
-    await claims.hold(tx, claim, seconds_left=rt.settings.execution.lease_left_to_send_seconds)
+    await claim.hold(tx, seconds_left=rt.settings.execution.lease_left_to_send_seconds)
     lane = await lanes.lock(tx, intent.account, intent.instrument)
     if not switches.audited:
         return NotNow(1.0, "the order books are not audited yet")
@@ -128,7 +128,7 @@ async def _decide(
 
 
 def _entry_stopped(
-    rt: Runtime, claim: Claim, switches: Control, lane: Lane, *, opening: bool
+    rt: Runtime, claim: Holder, switches: Control, lane: Lane, *, opening: bool
 ) -> tuple[IntentState, Reason] | NotNow | None:
     if not switches.entries_on:
         return IntentState.BLOCKED, Reason.KILL_SWITCH

@@ -17,8 +17,8 @@ from ratchet.domain.saga import RATE_REFUSAL
 from ratchet.execution import booking
 from ratchet.execution.booking import Fill
 from ratchet.failpoints import Failpoint, reach
-from ratchet.persistence import claims, control, events, incidents, intents, lanes
-from ratchet.persistence.claims import Claim
+from ratchet.persistence import control, events, incidents, intents, lanes
+from ratchet.persistence.claims import Holder
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 
@@ -28,7 +28,7 @@ NULL_ORDER_ID = "answered without an order id"
 """How an intent's `how` begins when the broker said yes and named no order: with none in the book, a refusal."""
 
 
-async def outcome(rt: Runtime, claim: Claim, intent: Intent, result: Outcome) -> None:
+async def outcome(rt: Runtime, claim: Holder, intent: Intent, result: Outcome) -> None:
     """Record what a placement's call came to."""
     match result:
         case Accepted(order_id):
@@ -44,7 +44,7 @@ async def outcome(rt: Runtime, claim: Claim, intent: Intent, result: Outcome) ->
             await _ambiguous(rt, claim, intent, result)
 
 
-async def working(rt: Runtime, claim: Claim, intent: Intent, order_id: BrokerOrderId, *, how: str) -> None:
+async def working(rt: Runtime, claim: Holder, intent: Intent, order_id: BrokerOrderId, *, how: str) -> None:
     """Bind the broker's order to the intent."""
 
     async def work(tx: Transaction) -> None:
@@ -56,7 +56,7 @@ async def working(rt: Runtime, claim: Claim, intent: Intent, order_id: BrokerOrd
     await _locked(rt, claim, intent, work)
 
 
-async def ended(rt: Runtime, claim: Claim, intent: Intent, state: IntentState, *, how: str) -> None:
+async def ended(rt: Runtime, claim: Holder, intent: Intent, state: IntentState, *, how: str) -> None:
     """End the intent, and give back what it still reserves."""
 
     async def work(tx: Transaction) -> None:
@@ -68,7 +68,7 @@ async def ended(rt: Runtime, claim: Claim, intent: Intent, state: IntentState, *
     await _locked(rt, claim, intent, work)
 
 
-async def filled(rt: Runtime, claim: Claim, intent: Intent, fill: Fill, end: IntentState | None, *, how: str) -> None:
+async def filled(rt: Runtime, claim: Holder, intent: Intent, fill: Fill, end: IntentState | None, *, how: str) -> None:
     """Book what the broker has filled, and end the intent if `end` says that nothing more will come."""
     await reach(Failpoint.K14)
 
@@ -85,7 +85,7 @@ async def filled(rt: Runtime, claim: Claim, intent: Intent, fill: Fill, end: Int
     await _locked(rt, claim, intent, work)
 
 
-async def review(rt: Runtime, claim: Claim, intent: Intent, *, why: str, kind: str = "unresolved") -> None:
+async def review(rt: Runtime, claim: Holder, intent: Intent, *, why: str, kind: str = "unresolved") -> None:
     """Leave the intent, and its lane's entries, to a person."""
 
     async def work(tx: Transaction) -> None:
@@ -98,7 +98,7 @@ async def review(rt: Runtime, claim: Claim, intent: Intent, *, why: str, kind: s
     log.error("an order needs a person", extra={"event": "intent_review", "intent": str(intent.id), "why": why})
 
 
-async def looked(rt: Runtime, claim: Claim, intent: Intent, good_looks: tuple[datetime, ...]) -> None:
+async def looked(rt: Runtime, claim: Holder, intent: Intent, good_looks: tuple[datetime, ...]) -> None:
     """Write down a look at the book that settled nothing."""
 
     async def work(tx: Transaction) -> None:
@@ -121,7 +121,7 @@ async def stop_sending(rt: Runtime, account: str, why: str, *, exits_too: bool =
     log.error("sending was stopped", extra={"event": "kill_switch", "account": account, "why": why})
 
 
-async def _not_sent(rt: Runtime, claim: Claim, intent: Intent, cause: str) -> None:
+async def _not_sent(rt: Runtime, claim: Holder, intent: Intent, cause: str) -> None:
     async def work(tx: Transaction) -> None:
         if await intents.take_back(tx, intent, sender=rt.boot_id, epoch=intent.epoch or 0, how=cause):
             await _say(tx, rt, intent, "not_sent", {"cause": cause[:200]})
@@ -129,7 +129,7 @@ async def _not_sent(rt: Runtime, claim: Claim, intent: Intent, cause: str) -> No
     await _locked(rt, claim, intent, work)
 
 
-async def _ambiguous(rt: Runtime, claim: Claim, intent: Intent, result: Ambiguous) -> None:
+async def _ambiguous(rt: Runtime, claim: Holder, intent: Intent, result: Ambiguous) -> None:
     how = f"{NULL_ORDER_ID}: {result.cause}" if result.null_order_id else result.cause
 
     async def work(tx: Transaction) -> None:
@@ -143,9 +143,9 @@ async def _ambiguous(rt: Runtime, claim: Claim, intent: Intent, result: Ambiguou
         await review(rt, claim, intent, why=result.cause, kind="misconfigured")
 
 
-async def _locked(rt: Runtime, claim: Claim, intent: Intent, work: Callable[[Transaction], Awaitable[None]]) -> None:
+async def _locked(rt: Runtime, claim: Holder, intent: Intent, work: Callable[[Transaction], Awaitable[None]]) -> None:
     async def under_locks(tx: Transaction) -> None:
-        await claims.status_for_update(tx, claim)
+        await claim.lock(tx)
         await lanes.lock(tx, intent.account, intent.instrument)
         await work(tx)
 

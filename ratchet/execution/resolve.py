@@ -32,7 +32,7 @@ from ratchet.execution.record import NULL_ORDER_ID
 from ratchet.execution.submit import posting
 from ratchet.execution.turns import Again
 from ratchet.persistence import incidents, instances, intents, layers
-from ratchet.persistence.claims import Claim
+from ratchet.persistence.claims import Holder
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 
@@ -57,7 +57,7 @@ class _Evidence:
     held: Mapping[str, int]
 
 
-async def resolve(rt: Runtime, claim: Claim, intent: Intent) -> Again | None:
+async def resolve(rt: Runtime, claim: Holder, intent: Intent) -> Again | None:
     """Take one look. Returns None if the intent's state changed, Again to wait for the next look.
 
     Raises PersistenceError. A broker that cannot be read gives no evidence.
@@ -73,7 +73,7 @@ async def resolve(rt: Runtime, claim: Claim, intent: Intent) -> Again | None:
     return await _settle(rt, claim, evidence, found)
 
 
-async def _settle(rt: Runtime, claim: Claim, evidence: _Evidence, found: Sequence[BookOrder]) -> Again | None:
+async def _settle(rt: Runtime, claim: Holder, evidence: _Evidence, found: Sequence[BookOrder]) -> Again | None:
     intent, now, settings = evidence.intent, evidence.now, rt.settings.broker
     quiet_from = quiet(intent=intent, now=now, sender=evidence.sender, rules=_rules(rt))
     good = intent.good_looks if found else (*intent.good_looks, now)[-20:]
@@ -102,7 +102,7 @@ async def _settle(rt: Runtime, claim: Claim, evidence: _Evidence, found: Sequenc
             return Again(_pause(rt, intent), "the order is not in the book yet")
 
 
-async def _absent(rt: Runtime, claim: Claim, evidence: _Evidence, good: tuple[datetime, ...]) -> Again | None:
+async def _absent(rt: Runtime, claim: Holder, evidence: _Evidence, good: tuple[datetime, ...]) -> Again | None:
     """The book shows nothing; the position must agree before that is believed."""
     intent = evidence.intent
     try:
@@ -123,7 +123,7 @@ async def _absent(rt: Runtime, claim: Claim, evidence: _Evidence, good: tuple[da
     return None
 
 
-async def _no_evidence(rt: Runtime, claim: Claim, evidence: _Evidence, why: str) -> Again | None:
+async def _no_evidence(rt: Runtime, claim: Holder, evidence: _Evidence, why: str) -> Again | None:
     if _deadline_passed(rt, evidence.intent, evidence.now) and evidence.intent.looks > 2:
         await record.review(rt, claim, evidence.intent, why=f"the broker's book cannot be read: {why}")
         return None

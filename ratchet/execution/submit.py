@@ -23,7 +23,7 @@ from ratchet.execution.gatekeeper import Ended, NotNow, Permit
 from ratchet.execution.markets import Markets
 from ratchet.execution.turns import Again
 from ratchet.failpoints import Failpoint, reach
-from ratchet.persistence.claims import Claim
+from ratchet.persistence.claims import Holder
 from ratchet.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ PriceOf = Callable[[Quote], Decimal | None]
 
 
 async def submit(
-    rt: Runtime, markets: Markets, claim: Claim, intent: Intent, *, price_of: PriceOf, opening: bool
+    rt: Runtime, markets: Markets, claim: Holder, intent: Intent, *, price_of: PriceOf, opening: bool
 ) -> Again | Reason | None:
     """Send a PENDING intent. Returns None when its state changed, a Reason if it was ended unsent, Again to wait.
 
@@ -68,7 +68,7 @@ async def _look(rt: Runtime, markets: Markets, intent: Intent) -> tuple[list[str
     return [order.order_id for order in book.result() if order.symbol == intent.symbol], quote.result()
 
 
-async def _post_and_record(rt: Runtime, claim: Claim, permit: Permit, price: Decimal) -> None:
+async def _post_and_record(rt: Runtime, claim: Holder, permit: Permit, price: Decimal) -> None:
     posting.add(permit.intent.id)
     try:
         await _post_then_record(rt, claim, permit, price)
@@ -76,7 +76,7 @@ async def _post_and_record(rt: Runtime, claim: Claim, permit: Permit, price: Dec
         posting.discard(permit.intent.id)
 
 
-async def _post_then_record(rt: Runtime, claim: Claim, permit: Permit, price: Decimal) -> None:
+async def _post_then_record(rt: Runtime, claim: Holder, permit: Permit, price: Decimal) -> None:
     intent = permit.intent
     await reach(Failpoint.K8)
     left = permit.until - rt.clock.monotonic()

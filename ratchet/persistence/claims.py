@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Float, Integer, String, bindparam, case, func, select, update
 
@@ -17,6 +17,33 @@ from ratchet.persistence.transaction import Row, Transaction
 from ratchet.persistence.types import UtcDateTime, db_now
 
 _OPEN = s.c.status.in_([str(status) for status in OPEN])
+
+
+class Holder(Protocol):
+    """A claim on whatever orders come from, a signal or a rollover: what a send and its record need of it."""
+
+    @property
+    def epoch(self) -> int:
+        """The fencing token of this claim."""
+        ...
+
+    @property
+    def stamp(self) -> datetime:
+        """The instant that exits are compared with."""
+        ...
+
+    @property
+    def kind(self) -> SignalKind:
+        """The kind whose rules of supersession hold."""
+        ...
+
+    async def hold(self, tx: Transaction, *, seconds_left: float = 0.0) -> None:
+        """Lock the row and make sure of the claim. Raises ClaimLost."""
+        ...
+
+    async def lock(self, tx: Transaction) -> None:
+        """Lock the row without a fence."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +74,14 @@ class Claim:
     def number(self, field: str) -> Decimal:
         """Return a numeric field of the message, which its validation has proven to be one."""
         return Decimal(str(self.payload[field]))
+
+    async def hold(self, tx: Transaction, *, seconds_left: float = 0.0) -> None:
+        """Lock the signal's row and make sure of the claim. Raises ClaimLost."""
+        await hold(tx, self, seconds_left=seconds_left)
+
+    async def lock(self, tx: Transaction) -> None:
+        """Lock the signal's row without a fence: an answer is evidence whoever owns the claim."""
+        await status_for_update(tx, self)
 
 
 def claim_of(row: Row) -> Claim:
