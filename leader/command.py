@@ -10,12 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ratchet.bootstrap import open_runtime
-
 import ratchet
 from leader.leading import Leader
 from leader.server import serving
 from leader.work import WORK
+from ratchet.bootstrap import open_runtime
 from ratchet.config import ConfigurationError, Settings, load_settings
 from ratchet.config.portfolio import LoadedPortfolio, load_portfolio
 from ratchet.execution.pod import Presence

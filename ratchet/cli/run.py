@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import fcntl
 import logging
-import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import uvloop
 
 from leader.leading import Leader
 from leader.work import WORK
 from ratchet.bootstrap import open_runtime
+from ratchet.cli.embedded import HomeLock, with_broker
 from ratchet.cli.exits import Exit
 from ratchet.cli.output import CommandFailed, Output
-from ratchet.cli.simulator import simulator_server
 from ratchet.config import Settings, load_settings
 from ratchet.config.portfolio import load_portfolio
-from ratchet.config.sections import BrokerKind
 from ratchet.execution.pod import Pod
 from ratchet.observability import logging as log_lines
 from ratchet.persistence import migrate
@@ -53,7 +50,7 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
     settings = load_settings(**({} if args.port is None else {"http_port": args.port}))
     log_lines.hide(settings.secret_values())
     log_lines.configure(level=settings.log_level, form=settings.log_format)
-    with _only_one(settings), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with HomeLock(settings), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             migrate.up(settings.database_address)
             runner.run(_run(settings, out))
@@ -67,7 +64,7 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
 async def _run(settings: Settings, out: Output) -> None:
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        settings = await stack.enter_async_context(_with_broker(settings))
+        settings = await stack.enter_async_context(with_broker(settings))
         loaded = load_portfolio(settings)
         log_lines.hide(loaded.secret_values())
         rt = await stack.enter_async_context(open_runtime(settings, role="embedded", portfolio=loaded))
@@ -104,36 +101,6 @@ async def _leading(rt: Runtime, leader: Leader) -> AsyncIterator[None]:
         if unfinished:
             leading.cancel()
             await asyncio.wait([leading])
-
-
-@asynccontextmanager
-async def _with_broker(settings: Settings) -> AsyncIterator[Settings]:
-    """Start the simulated broker if no other one is named, and hand out settings that name it."""
-    if settings.openalgo_url is not None:
-        yield settings
-        return
-    async with simulator_server(settings) as server:
-        log.info("the simulated broker listens on %s", server.url, extra={"event": "listening", "url": server.url})
-        broker = settings.broker.model_copy(update={"kind": BrokerKind.SIMULATOR})
-        yield settings.model_copy(update={"openalgo_url": server.url, "broker": broker})
-
-
-@contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    """Hold the lock on RATCHET_HOME: two processes on one folder would be two masters of its simulated broker."""
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(settings.home / "run.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CommandFailed(
-                f"another `ratchet run` uses {settings.home}: stop it, or set RATCHET_HOME to another folder",
-                Exit.FOUND,
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _greet(settings: Settings, out: Output, port: int) -> None:
