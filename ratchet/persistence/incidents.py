@@ -40,6 +40,21 @@ _CLOSE = (
     .where(t.c.id == bindparam("k_id", type_=Uuid), t.c.closed_at.is_(None))
     .values(closed_at=db_now(), closed_by=bindparam("new_by"), decision=bindparam("new_decision", type_=String))
 )
+_CLOSE_KIND = (
+    update(t)
+    .where(t.c.kind == bindparam("k_kind", type_=String), t.c.closed_at.is_(None))
+    .values(closed_at=db_now(), closed_by=bindparam("new_by"), decision=bindparam("new_decision", type_=String))
+)
+_CLOSE_ORPHAN = (
+    update(t)
+    .where(
+        t.c.account == bindparam("k_account", type_=String),
+        t.c.kind == "orphan",
+        t.c.broker_order_id == bindparam("k_order", type_=String),
+        t.c.closed_at.is_(None),
+    )
+    .values(closed_at=db_now(), closed_by=bindparam("new_by"), decision=bindparam("new_decision", type_=String))
+)
 _GET = select(t).where(t.c.id == bindparam("id", type_=Uuid))
 _COUNT = select(func.count().label("open")).where(t.c.account == bindparam("account"), t.c.closed_at.is_(None))
 _NAMED_ORDERS = select(t.c.broker_order_id).where(t.c.account == bindparam("account"), t.c.broker_order_id.is_not(None))
@@ -118,6 +133,18 @@ async def open_for_intent(
 async def close(tx: Transaction, incident_id: UUID, *, by: str, decision: str) -> bool:
     """Close an open incident; False if it was closed before."""
     return await tx.count(_CLOSE, k_id=incident_id, new_by=by[:64], new_decision=decision[:200]) == 1
+
+
+async def close_kind(tx: Transaction, kind: str, *, by: str, decision: str) -> int:
+    """Close every open incident of a kind; return how many there were."""
+    return await tx.count(_CLOSE_KIND, k_kind=kind, new_by=by[:64], new_decision=decision[:200])
+
+
+async def close_orphan(tx: Transaction, account: str, order_id: str, *, by: str, decision: str) -> int:
+    """Close the incident of an order that has turned out to be ours; return how many there were."""
+    return await tx.count(
+        _CLOSE_ORPHAN, k_account=account, k_order=order_id, new_by=by[:64], new_decision=decision[:200]
+    )
 
 
 async def get(tx: Transaction, incident_id: UUID) -> Row | None:

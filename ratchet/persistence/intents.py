@@ -39,6 +39,11 @@ _BY_ORIGIN = (
 _BY_ID = select(t).where(t.c.id == bindparam("id"))
 _LANE_FLYING = select(t).where(t.c.account == bindparam("account"), t.c.instrument == bindparam("instrument"), _FLYING)
 _FLYING_OF = select(t).where(t.c.account == bindparam("account"), _FLYING)
+_ON_THE_WAY = (
+    select(t)
+    .where(t.c.state.in_(sorted(str(state) for state in IN_FLIGHT - {IntentState.PENDING})))
+    .order_by(t.c.account, t.c.sent_at, t.c.id)
+)
 _BOUND = select(t.c.broker_order_id).where(
     t.c.account == bindparam("account"),
     t.c.broker_order_id.is_not(None),
@@ -225,6 +230,11 @@ async def in_flight_of_lane(tx: Transaction, account: str, instrument: str) -> l
 async def in_flight(tx: Transaction, account: str) -> list[Intent]:
     """Return the in-flight intents of an account."""
     return [intent_of(row) for row in await tx.all(_FLYING_OF, account=account)]
+
+
+async def on_the_way(tx: Transaction) -> list[Intent]:
+    """Return every account's orders that were permitted and have not ended: they are, or may be, at the broker."""
+    return [intent_of(row) for row in await tx.all(_ON_THE_WAY)]
 
 
 async def bound_orders(tx: Transaction, account: str, since: date) -> set[str]:
