@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 from fastapi import FastAPI, Request
@@ -82,10 +83,11 @@ def create_app(
     app.gate = gate
     for router in (signals.router, lists.router, page.router):
         app.include_router(router)
-    for kind, handler in ((Refused, _refused), (HTTPException, _http_error), (RequestValidationError, _not_valid)):
+    handlers = ((Refused, _refused), (HTTPException, _http_error), (RequestValidationError, _not_valid))
+    for kind, handler in (*handlers, (Exception, _failed)):
         app.add_exception_handler(cast(Any, kind), cast(Any, handler))
-    described = describe(app, settings.http)
-    app.openapi = lambda: described  # type: ignore[method-assign]
+    # Described when first asked for: it takes as long as all the rest of the start.
+    app.openapi = cache(lambda: describe(app, settings.http))  # type: ignore[method-assign]
     metrics.READ_ONLY.set_function(lambda: float(readiness.read_only))
     metrics.DRAINING.set_function(lambda: float(drain.draining))
     return app
@@ -103,8 +105,7 @@ async def _refused(request: Request, refused: Refused) -> Response:
 async def _http_error(request: Request, error: HTTPException) -> Response:
     """Answer what the router itself refuses: an unknown path, a method that a path does not have."""
     if error.status_code == Problem.METHOD_NOT_ALLOWED.status:
-        allowed = "GET, POST" if request.url.path == SIGNALS else "GET"
-        headers = ((b"allow", allowed.encode()),)
+        headers = ((b"allow", b"GET, POST" if request.scope["path"] == SIGNALS else b"GET"),)
         return _response(problem_answer(Problem.METHOD_NOT_ALLOWED, request.state.request_id, headers=headers))
     kind = Problem.NOT_FOUND if error.status_code == Problem.NOT_FOUND.status else Problem.INVALID_REQUEST
     return _response(problem_answer(kind, request.state.request_id))
@@ -116,3 +117,8 @@ async def _not_valid(request: Request, error: RequestValidationError) -> Respons
     field = ".".join(str(part) for part in first["loc"][1:]) or None
     refused = Refused(Problem.INVALID_REQUEST, f"{field}: {first['msg']}.", field=field)
     return _response(refused.answer(request.state.request_id))
+
+
+async def _failed(request: Request, _error: Exception) -> Response:
+    """Answer for a mistake of ours, without its text; the gate logs it."""
+    return _response(problem_answer(Problem.INTERNAL, request.state.request_id))

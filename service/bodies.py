@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from service.asgi import Receive
 
-DISCARDED_LIMITS = 16
-"""How many limits' worth of a too long body is read and thrown away, so that its sender gets to see the answer.
+DISCARDED_BYTES = 4 * 1024 * 1024
+"""How much of a too long body is read and thrown away, so that its sender gets to see the answer.
 
 A connection that is closed with unread bytes is reset, and the reset overtakes the answer.
 """
@@ -34,7 +34,7 @@ async def receive_body(receive: Receive, *, limit: int) -> bytes:
         return first
     chunks = [first]
     size = len(first)
-    while more and size <= limit * DISCARDED_LIMITS:
+    while more and size <= DISCARDED_BYTES:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone

@@ -17,6 +17,7 @@ from ratchet.domain.identity import AccountId, StrategyId
 from ratchet.domain.signals import Signal, Source
 from ratchet.domain.webhook import InvalidSignal, read_body, signal_of
 from ratchet.execution.submission import Duplicate, NotDurable, Overloaded, Receipt, Submission
+from ratchet.failpoints import Failpoint, reach
 from ratchet.observability.metrics import Answer as Told
 from service import counting
 from service.answers import Answer, receipt_answer
@@ -82,6 +83,7 @@ class Door:
             raise Refused(Problem.NOT_DURABLE) from None
         except Overloaded:
             raise Refused(Problem.OVERLOADED) from None
+        await reach(Failpoint.K3)
         self._readiness.accepted()
         counting.signal(signal.kind, _TOLD[receipt.duplicate])
         return receipt_answer(receipt, request_id)

@@ -41,6 +41,8 @@ SECURITY_HEADERS: Headers = (
 DOOR_HEADERS: Headers = SECURITY_HEADERS[:2]
 """Of the answers to senders of signals, which are machines."""
 
+ONLY_POST: Headers = ((b"allow", b"POST"),)
+
 READ_ONLY: Headers = ((b"x-ratchet-mode", b"read-only"),)
 """Added while the database takes no writes."""
 
@@ -94,12 +96,13 @@ class Gate:
             status = await self._guarded(self._probes, scope, receive, send, request_id)
             counting.request(path, status, self._clock.monotonic() - began)
             return
-        at_door = scope["method"] == "POST" and is_door(path)
+        at_door = is_door(path) and (scope["method"] == "POST" or path != SIGNALS)
         refusal = self._refusal(scope, at_door, began)
         self.open_requests += 1
         try:
             if refusal is not None:
-                status = await self._send(send, problem_answer(refusal, request_id), request_id)
+                headers = ONLY_POST if refusal is Problem.METHOD_NOT_ALLOWED else ()
+                status = await self._send(send, problem_answer(refusal, request_id, headers=headers), request_id)
             elif at_door:
                 status = await self._enter(scope, receive, send, request_id)
             else:
@@ -116,6 +119,8 @@ class Gate:
         """Return why a request is not even looked at, the cheapest reason first."""
         if self.open_requests >= self._http.max_open_requests:
             return Problem.OVERLOADED
+        if at_door and scope["method"] != "POST":
+            return Problem.METHOD_NOT_ALLOWED
         source = self._sources.of(scope)
         if at_door and not self._sources.may_send(source):
             return Problem.FORBIDDEN_SOURCE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import ratchet
@@ -16,6 +17,7 @@ from ratchet.observability import metrics
 from ratchet.observability.probes import Verdict
 from ratchet.persistence.errors import PersistenceError, PoolExhausted, StatementFailed
 from ratchet.persistence.lists import Standing, standing
+from ratchet.persistence.revision import newest
 from ratchet.runtime import Runtime
 from service.drain import Drain
 
@@ -32,17 +34,12 @@ REFUSAL_SECONDS = 5.0
 
 
 class Readiness:
-    """What was seen last. revision: the schema that this code is made for; None takes any.
+    """What was seen last. leads: whether this process leads; None for one that never does."""
 
-    leads: whether this process leads; None for one that never does.
-    """
-
-    def __init__(
-        self, rt: Runtime, drain: Drain, *, revision: str | None = None, leads: Callable[[], bool] | None = None
-    ) -> None:
+    def __init__(self, rt: Runtime, drain: Drain, *, leads: Callable[[], bool] | None = None) -> None:
         self._rt = rt
         self._drain = drain
-        self._revision = revision
+        self._revision = newest()
         self._leads = leads
         self._born = rt.clock.monotonic()
         self._seen_at: float | None = None
@@ -52,11 +49,13 @@ class Readiness:
         self._standing: Standing | None = None
         self.open_requests: Callable[[], int] = lambda: 0
 
-    async def watch(self) -> None:
-        """Look again and again, until cancelled."""
-        while True:
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Look again and again until `stop` is set; a look that has begun is ended first."""
+        while not stop.is_set():
             await self.look()
-            await self._rt.clock.sleep(LOOK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await stop.wait()
 
     async def look(self) -> None:
         """Look at the database once."""
@@ -80,9 +79,9 @@ class Readiness:
 
     @property
     def migrated(self) -> bool:
-        """Whether the schema is the one that this code is made for, or newer by a release that keeps it working."""
+        """Whether the schema is new enough. A newer one will do: a release keeps the one before it working."""
         found = self._standing
-        return found is not None and found.revision is not None and self._revision in (None, found.revision)
+        return found is not None and found.revision is not None and found.revision >= self._revision
 
     @property
     def read_only(self) -> bool:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPBearer
-from sqlalchemy.types import TypeEngine
 
 from ratchet.persistence.errors import PersistenceError
 from ratchet.persistence.lists import Listing, Page, page
@@ -68,13 +67,7 @@ async def one_page(
     tx: Transaction, listing: Listing, asked: Paging, filters: Mapping[str, Any]
 ) -> tuple[Page, str | None]:
     """Return the rows that are asked for, and the cursor of the next page. Filters that are None do not count."""
-    kinds = [_plain_kind(column.type) for column in listing.key]
-    after = None if asked.cursor is None else cursors.decode(asked.cursor, kinds)
+    after = None if asked.cursor is None else cursors.decode(asked.cursor, listing.key_kinds)
     where = {name: value for name, value in filters.items() if value is not None}
     found = await page(tx, listing, where=where, after=after, limit=asked.limit)
     return found, None if found.next_after is None else cursors.encode(found.next_after)
-
-
-def _plain_kind(column_type: TypeEngine[Any]) -> type:
-    kind: type = column_type.python_type
-    return kind

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import uvicorn
@@ -118,21 +119,30 @@ class Server(uvicorn.Server):
         )
         self._http = http
         self._drain = drain
+        # Its warnings are about what clients send: a line for each bad request is what a flood is made of.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
-    async def run_until_drained(self, on_listening: Callable[[int], None]) -> None:
-        """Listen, tell the port, and serve until the drain's delay is over and open requests have been answered.
-
-        Raises OSError if the address is taken.
-        """
-        with socket.create_server(
-            (self.config.host, self.config.port), family=_family(self.config.host), backlog=self.config.backlog
-        ) as listener:
+    def listen(self) -> socket.socket:
+        """Return the socket to serve on. Raises OSError if the address is taken."""
+        family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
+        # The protocol is named, because only then asyncio switches Nagle's delay off for what is accepted.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.config.host, self.config.port))
+            listener.listen(self.config.backlog)
             listener.setblocking(False)
-            on_listening(listener.getsockname()[1])
-            async with asyncio.TaskGroup() as tasks:
-                ending = tasks.create_task(self._end(), name="drain")
-                await self._serve(sockets=[listener])
-                ending.cancel()
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    async def run_until_drained(self, listener: socket.socket) -> None:
+        """Serve until the drain's delay is over and open requests have been answered."""
+        async with asyncio.TaskGroup() as tasks:
+            ending = tasks.create_task(self._end(), name="drain")
+            await self._serve(sockets=[listener])
+            ending.cancel()
 
     async def _end(self) -> None:
         await self._drain.wait_until_leaving()
@@ -155,7 +165,3 @@ class Server(uvicorn.Server):
                 if protocol.head_since is not None and protocol.head_since < oldest:
                     protocol.refuse(Problem.SLOW_REQUEST)
         return await super().on_tick(counter)
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -32,7 +32,6 @@ async def serve(
     work: Callable[[asyncio.Event], Awaitable[None]],
     *,
     drain: Drain,
-    revision: str | None = None,
     leads: Callable[[], bool] | None = None,
     on_listening: Callable[[int], None] = _tell_nobody,
 ) -> None:
@@ -42,27 +41,29 @@ async def serve(
     go on while requests are open. Whatever ends by surprise ends the whole. on_listening: told the port.
     Raises OSError if the address is taken.
     """
-    readiness = Readiness(rt, drain, revision=revision, leads=leads)
+    readiness = Readiness(rt, drain, leads=leads)
     app = create_app(rt, accept, senders, drain=drain, readiness=readiness)
     server = Server(app, http=rt.settings.http, port=rt.settings.http_port, drain=drain, limits=rt.settings.drain)
     stop = asyncio.Event()
+    listener = server.listen()
+    on_listening(listener.getsockname()[1])
     async with asyncio.TaskGroup() as tasks:
-        looking = tasks.create_task(readiness.watch(), name="look at the database")
-        working = tasks.create_task(_must_not_end_early(work(stop), stop), name="work")
+        looking = tasks.create_task(readiness.watch(stop), name="look at the database")
+        working = tasks.create_task(_until_stopped(work, stop), name="work")
         watching = tasks.create_task(_note_the_drain(rt, drain), name="note the drain")
-        await server.run_until_drained(on_listening)
+        await server.run_until_drained(listener)
         left = rt.settings.drain.graceful_seconds - (rt.clock.monotonic() - drain.leaving_at)
         stop.set()
         _, unfinished = await asyncio.wait((working,), timeout=0.0 if drain.at_once else max(left, LAST_SECONDS))
-        for task in (*unfinished, looking, watching):
+        for task in (*unfinished, watching, *((looking,) if drain.at_once else ())):
             task.cancel()
     if unfinished:
         log.warning("work was cut off at the end", extra={"event": "drain_cut_off"})
     metrics.DRAIN_SECONDS.observe(rt.clock.monotonic() - drain.requested_at)
 
 
-async def _must_not_end_early(work: Awaitable[None], stop: asyncio.Event) -> None:
-    await work
+async def _until_stopped(work: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+    await work(stop)
     if not stop.is_set():
         raise RuntimeError("the work ended although nobody asked it to")
 

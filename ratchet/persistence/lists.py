@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     FromClause,
@@ -29,6 +31,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.sql.elements import SQLColumnExpression
+from sqlalchemy.types import TypeEngine
 
 from ratchet.persistence.events import signal_stream
 from ratchet.persistence.tables import (
@@ -44,10 +47,14 @@ from ratchet.persistence.tables import (
     signal_log,
 )
 from ratchet.persistence.transaction import Row, Transaction
+from ratchet.persistence.types import UtcDateTime
 
 _EVENTS_LIMIT = 1_000
 _INTENTS_LIMIT = 500
 _FILLS_LIMIT = 5_000
+
+
+_KINDS: Mapping[type[TypeEngine[Any]], type] = {BigInteger: int, UtcDateTime: datetime, Uuid: UUID}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,6 +71,11 @@ class Listing:
     newest_first: bool = True
     filters: tuple[str, ...] = ()
     conditions: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
+
+    @property
+    def key_kinds(self) -> tuple[type, ...]:
+        """Return what the parts of a key are: whole numbers, instants, ids or names."""
+        return tuple(_KINDS.get(type(column.type), str) for column in self.key)
 
     def key_of(self, row: Row) -> tuple[Any, ...]:
         """Return the place of a row: what the next page starts after."""
