@@ -155,15 +155,15 @@ class Acceptor:
             self._filled.clear()
         try:
             await self._store(batch, notes)
-        except PersistenceError as error:
+        except Exception as error:  # noqa: BLE001 - the edge of a batch: what broke it must not end the accepting
             if len(batch) <= 1:
                 _fail_all(batch, error)
                 return
             for waiting in batch:
                 try:
                     await self._store([waiting], [])
-                except PersistenceError as alone:
-                    _fail(waiting, NotDurable(str(alone)))
+                except Exception as alone:  # noqa: BLE001 - the edge of one accept: its sender sends it again
+                    _fail_all([waiting], alone)
 
     async def _store(self, batch: Sequence[_Waiting], notes: list[tuple[Known, str, dict[str, object]]]) -> None:
         batch = await self._answer_the_seen(batch, notes)
@@ -171,12 +171,14 @@ class Acceptor:
             return
 
         async def work(tx: Transaction) -> list[Receipt]:
-            receipts = await self._accept_all(tx, batch, notes)
-            await reach(Failpoint.K1)
-            return receipts
+            return await self._accept_all(tx, batch, notes)
 
-        receipts = await self._rt.db.run(work, name="accept")
-        await reach(Failpoint.K2)
+        receipts = await self._rt.db.run(
+            work,
+            name="accept",
+            before_commit=lambda: reach(Failpoint.K1),
+            commit_in_doubt=lambda: reach(Failpoint.K2),
+        )
         for waiting, receipt in zip(batch, receipts, strict=True):
             self._remember(waiting.submission, receipt)
             if not waiting.answer.done():
@@ -310,6 +312,10 @@ def _fail(waiting: _Waiting, error: NotDurable) -> None:
 
 
 def _fail_all(batch: Sequence[_Waiting], error: Exception) -> None:
-    log.warning("signals not stored", extra={"event": "accept_failed", "count": len(batch), "error": str(error)})
+    facts = {"event": "accept_failed", "count": len(batch), "error": str(error)}
+    if isinstance(error, PersistenceError):
+        log.warning("signals not stored", extra=facts)
+    else:
+        log.error("signals not stored", exc_info=error, extra=facts)
     for waiting in batch:
         _fail(waiting, NotDurable(str(error)))
