@@ -13,6 +13,7 @@ from ratchet.cli.database import check_schema, person, with_database
 from ratchet.cli.exits import Exit
 from ratchet.cli.output import CommandFailed, Output
 from ratchet.config import load_settings
+from ratchet.domain.identity import BrokerOrderId
 from ratchet.domain.orders import IntentState
 from ratchet.domain.signals import TERMINAL, SignalStatus
 from ratchet.execution.decide import ORDER_ENDS, CannotDecide, Decided, Decision, decide
@@ -53,6 +54,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--order", choices=sorted(map(str, ORDER_ENDS)), help="what became of its order")
     how.add_argument("--filled", type=int, metavar="UNITS", help="units filled in all (FILLED: the whole order)")
     how.add_argument("--price", metavar="PRICE", help="average price of what was filled")
+    how.add_argument("--order-id", metavar="ID", help="which of the broker's orders it is, where we know none")
     how.add_argument("--signal", choices=sorted(map(str, TERMINAL)), help="how its signal ends")
 
 
@@ -102,6 +104,7 @@ def _decide(args: argparse.Namespace, out: Output) -> Exit:
             order=IntentState(args.order) if args.order else None,
             filled=args.filled,
             average=Decimal(args.price) if args.price else None,
+            order_id=BrokerOrderId(args.order_id) if args.order_id else None,
             signal=SignalStatus(args.signal) if args.signal else None,
         )
     except InvalidOperation:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from ratchet.domain.identity import IntentId
+from ratchet.domain.identity import BrokerOrderId, IntentId
+from ratchet.domain.instruments import Form
 from ratchet.domain.orders import BROKER_ENDS, Intent, IntentState
 from ratchet.domain.signals import ENTRY_KINDS, TERMINAL, SignalStatus
 from ratchet.execution import booking
 from ratchet.execution.booking import Fill
-from ratchet.persistence import claims, events, incidents, intents, lanes, signals
+from ratchet.persistence import claims, events, incidents, intents, lanes, layers, signals
+from ratchet.persistence.audits import DECIDED
 from ratchet.persistence.claims import Claim
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
@@ -36,7 +38,8 @@ class Decision:
     """What a person says.
 
     text: why, for the journal. order: the end of the order that is in review. filled: units in all, average: their
-    price, where anything was filled. signal: the end of the signal that is in review.
+    price, where anything was filled. order_id: the broker's, where we know none and something was filled.
+    signal: the end of the signal that is in review.
     """
 
     text: str
@@ -44,6 +47,7 @@ class Decision:
     order: IntentState | None = None
     filled: int | None = None
     average: Decimal | None = None
+    order_id: BrokerOrderId | None = None
     signal: SignalStatus | None = None
 
 
@@ -74,12 +78,16 @@ async def decide(rt: Runtime, incident_id: UUID, decision: Decision) -> Decided:
         if claim is not None:
             await claims.status_for_update(tx, claim)
             await lanes.lock(tx, claim.account, claim.instrument)
+        elif named is not None:
+            await lanes.lock(tx, named.account, named.instrument)
         order = None if named is None else await _end_order(tx, rt, named, decision)
         if not await incidents.close(tx, incident_id, by=decision.by, decision=decision.text):
             raise CannotDecide("somebody else has just decided it")
         facts = {"decision": decision.text, "order": decision.order, "filled": decision.filled}
         await events.append(tx, stream=f"incident:{incident_id}", kind="decided", actor=decision.by, data=facts)
         signal = None if claim is None else await _end_signal(tx, rt, claim, decision)
+        if claim is not None:
+            await lanes.let_go_of_review(tx, claim.account, claim.instrument)
         return Decided(incident=incident_id, order=order, signal=signal)
 
     return await rt.db.run(work, name="decide")
@@ -104,11 +112,15 @@ async def _end_order(tx: Transaction, rt: Runtime, named: Intent, decision: Deci
     if state not in ORDER_ENDS:
         raise CannotDecide(f"the order is in review: say what became of it, one of {', '.join(sorted(ORDER_ENDS))}")
     filled = intent.quantity if state is IntentState.FILLED and decision.filled is None else decision.filled or 0
-    _check_quantity(intent, state, filled, decision.average)
+    _check_quantity(intent, state, filled, decision)
     if filled > intent.filled and decision.average is not None:
         intent = await booking.book(tx, rt, intent, Fill(filled=filled, average=decision.average))
-    if not await intents.to_end(tx, intent, state, how=f"decided by {decision.by}: {decision.text}"):
+    how = f"{DECIDED} {decision.by}: {decision.text}"
+    if not await intents.to_end(tx, intent, state, how=how, order_id=decision.order_id):
         raise CannotDecide("somebody else has just ended the order")
+    if decision.order_id is not None:
+        named_as = f"it is the order of intent {intent.id}"
+        await incidents.close_orphan(tx, intent.account, decision.order_id, by=decision.by, decision=named_as)
     await booking.release(tx, intent)
     await events.append(
         tx,
@@ -120,12 +132,19 @@ async def _end_order(tx: Transaction, rt: Runtime, named: Intent, decision: Deci
     return state
 
 
-def _check_quantity(intent: Intent, state: IntentState, filled: int, average: Decimal | None) -> None:
+def _check_quantity(intent: Intent, state: IntentState, filled: int, decision: Decision) -> None:
+    known, given = intent.broker_order_id, decision.order_id
+    if known is not None and given is not None and given != known:
+        raise CannotDecide(f"order_id: the order is {known} at the broker, it cannot be {given}")
+    if filled > 0 and known is None and given is None:
+        raise CannotDecide("order_id: say which of the broker's orders it is that was filled")
+    if state is IntentState.NOT_PLACED and (known or given) is not None:
+        raise CannotDecide("order: an order that the broker has an id for was placed")
     if filled < intent.filled:
         raise CannotDecide(f"{intent.filled} units are booked already; what was filled cannot shrink to {filled}")
     if filled > intent.quantity:
         raise CannotDecide(f"the order was for {intent.quantity} units, {filled} cannot have been filled")
-    if filled > intent.filled and average is None:
+    if filled > intent.filled and (decision.average is None or decision.average <= 0):
         raise CannotDecide("say the average price of what was filled")
     whole = {IntentState.FILLED: filled == intent.quantity, IntentState.PARTIAL: 0 < filled < intent.quantity}
     if not whole.get(state, filled == 0):
@@ -145,7 +164,27 @@ async def _end_signal(tx: Transaction, rt: Runtime, claim: Claim, decision: Deci
         raise CannotDecide(f"the signal is in review: say how it ends, one of {', '.join(sorted(TERMINAL))}")
     if claim.kind in ENTRY_KINDS:
         await booking.settle_entry(tx, rt, claim.account, claim.instrument, claim.fingerprint)
+        await _expose(tx, rt, claim, decision.by)
+    else:
+        await layers.let_go(tx, claim.account, claim.instrument, claim.fingerprint)
     facts = {"decision": decision.text}
     await signals.end(tx, claim, status=decision.signal, reason=REASON, actor=decision.by, detail=facts, by_person=True)
-    await lanes.let_go_of_review(tx, claim.account, claim.instrument)
     return decision.signal
+
+
+async def _expose(tx: Transaction, rt: Runtime, claim: Claim, by: str) -> None:
+    """A synthetic that is left with a leg and no match keeps entries out until somebody has undone it."""
+    layer = await layers.opened_by(tx, claim.account, claim.fingerprint)
+    if layer is None or rt.instrument(layer.instrument).form is Form.FUTURE:
+        return
+    unmatched = sum(holding.quantity for holding in layer.holdings)
+    if unmatched:
+        await incidents.open_incident(
+            tx,
+            account=claim.account,
+            kind="exposed",
+            summary=f"{layer.name} of {layer.instrument} holds {unmatched} units of one leg without the other",
+            actor=by,
+            instrument=layer.instrument,
+            signal_id=claim.id,
+        )

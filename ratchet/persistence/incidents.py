@@ -30,7 +30,9 @@ _SAME = (
         t.c.closed_at.is_(None),
         func.coalesce(t.c.symbol, "") == func.coalesce(bindparam("symbol", type_=String), ""),
         func.coalesce(t.c.side, "") == func.coalesce(bindparam("side", type_=String), ""),
+        func.coalesce(t.c.instrument, "") == func.coalesce(bindparam("instrument", type_=String), ""),
         t.c.intent_id.is_not_distinct_from(bindparam("intent_id", type_=Uuid)),
+        t.c.signal_id.is_not_distinct_from(bindparam("signal_id", type_=Uuid)),
         func.coalesce(t.c.broker_order_id, "") == func.coalesce(bindparam("broker_order_id", type_=String), ""),
     )
     .limit(1)
@@ -83,7 +85,9 @@ async def open_incident(
         kind=kind,
         symbol=symbol,
         side=side,
+        instrument=instrument,
         intent_id=intent_id,
+        signal_id=signal_id,
         broker_order_id=broker_order_id,
     )
     if same is not None:

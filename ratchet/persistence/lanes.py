@@ -10,7 +10,7 @@ from sqlalchemy import Integer, String, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.broken import Broken, is_broken
-from ratchet.persistence.tables import lane, signal_log
+from ratchet.persistence.tables import lane, order_intent, signal_log
 from ratchet.persistence.transaction import Transaction
 from ratchet.persistence.types import UtcDateTime
 
@@ -33,6 +33,15 @@ _REVIEWS = (
         signal_log.c.account == bindparam("k_account"),
         signal_log.c.instrument == bindparam("k_instrument"),
         signal_log.c.status == "review",
+    )
+    .limit(1)
+)
+_ORDER_REVIEWS = (
+    select(order_intent.c.id)
+    .where(
+        order_intent.c.account == bindparam("k_account"),
+        order_intent.c.instrument == bindparam("k_instrument"),
+        order_intent.c.state == "REVIEW",
     )
     .limit(1)
 )
@@ -87,9 +96,14 @@ async def hold(tx: Transaction, account: str, instrument: str, *, reason: str, r
 
 
 async def let_go_of_review(tx: Transaction, account: str, instrument: str) -> None:
-    """Let entries in again if no signal of the locked lane is in review any more."""
-    if await tx.first(_REVIEWS, k_account=account, k_instrument=instrument) is None:
-        await hold(tx, account, instrument, reason="none", ref=None)
+    """Let entries in again if no signal and no order of the locked lane is in review any more."""
+    held = await lock(tx, account, instrument)
+    if held.hold != "review":
+        return
+    for reviews in (_REVIEWS, _ORDER_REVIEWS):
+        if await tx.first(reviews, k_account=account, k_instrument=instrument) is not None:
+            return
+    await hold(tx, account, instrument, reason="none", ref=None)
 
 
 async def accounts_with(tx: Transaction, lanes: int) -> list[str]:

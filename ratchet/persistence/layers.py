@@ -83,6 +83,16 @@ _TAKE = (
         version=p.c.version + 1,
     )
 )
+_LET_GO = (
+    update(p)
+    .where(
+        p.c.account == bindparam("k_account", type_=String),
+        p.c.instrument == bindparam("k_instrument", type_=String),
+        p.c.closing_by == bindparam("k_by", type_=String),
+        p.c.status == str(LayerStatus.CLOSING),
+    )
+    .values(status=str(LayerStatus.OPEN), closing_by=None, exit_reason=None, version=p.c.version + 1)
+)
 _TAKEN_BY = select(p.c.id).where(
     p.c.account == bindparam("account"),
     p.c.instrument == bindparam("instrument"),
@@ -252,6 +262,11 @@ async def take_for_exit(tx: Transaction, layer: Layer, *, by: str, reason: str) 
 async def taken_by(tx: Transaction, account: str, instrument: str, by: str) -> set[UUID]:
     """Return the layers that an exit has taken and not yet closed."""
     return {row["id"] for row in await tx.all(_TAKEN_BY, account=account, instrument=instrument, by=by)}
+
+
+async def let_go(tx: Transaction, account: str, instrument: str, by: str) -> int:
+    """closing -> open: what an exit took and did not close may be taken by another one; return how many layers."""
+    return await tx.count(_LET_GO, k_account=account, k_instrument=instrument, k_by=by)
 
 
 async def opened_by(tx: Transaction, account: str, by: str) -> Layer | None:
