@@ -22,7 +22,7 @@ from pathlib import Path
 
 
 class Failpoint(StrEnum):
-    """The crash points. Source: docs/protocol.md, section 7. K17 and K18 belong to rollover and the Lease."""
+    """The crash points. Source: docs/protocol.md, section 7."""
 
     K1 = "K1"
     """Before the commit of an accept."""
@@ -56,6 +56,10 @@ class Failpoint(StrEnum):
     """Between the legs of one plan."""
     K16 = "K16"
     """An EXIT between its intents."""
+    K17 = "K17"
+    """A rollover, after any step of a leg."""
+    K18 = "K18"
+    """The lease was won, before the epoch is taken."""
     K19 = "K19"
     """The kill switch's commit is in doubt."""
     K20 = "K20"

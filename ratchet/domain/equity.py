@@ -53,11 +53,19 @@ def unrealised(
     """
     return sum(
         (
-            (price_of(layer) - layer.entry_price) * layer.lots * instruments[layer.instrument].point_value
+            (price_of(layer) - layer.contract_entry) * layer.lots * instruments[layer.instrument].point_value
             for layer in layers
         ),
         ZERO,
     )
+
+
+def trade_profit(layers: Iterable[Layer], price: Decimal, instrument: Instrument) -> Decimal:
+    """Return what a trade's layers have earned at `price`, in rupees, rolls included: what pyramids are sized by.
+
+    Counted from the entries that a roll moves by its gap, so that it does not jump. Source: docs/domain.md, D-12, D-33.
+    """
+    return sum(((price - layer.entry_price) * layer.lots * instrument.point_value for layer in layers), ZERO)
 
 
 def available_margin(blended: Decimal, in_use: Decimal, limits: Limits) -> Decimal:

@@ -75,6 +75,22 @@ class Layer:
         return sum(h.quantity for h in self.holdings if h.symbol == symbol)
 
     @property
+    def contract_entry(self) -> Decimal:
+        """The entry into the contract held now, from its fills; after a roll it differs from `entry_price`.
+
+        Profit in rupees counts from here; the strategy's distances count from `entry_price`. Source: docs/domain.md,
+        D-33.
+        """
+        held = [h for h in self.holdings if h.quantity]
+        if self.strike is None:
+            return held[0].avg_price if len(held) == 1 else self.entry_price
+        call = next((h for h in held if h.quantity > 0), None)
+        put = next((h for h in held if h.quantity < 0), None)
+        if call is None or put is None:
+            return self.entry_price
+        return self.strike + call.avg_price - put.avg_price
+
+    @property
     def flat(self) -> bool:
         """Whether nothing is held any more."""
         return all(h.quantity == 0 for h in self.holdings)

@@ -17,6 +17,11 @@ from ratchet.domain.orders import Intent, Side
 SECOND_LOOK_SECONDS = 30.0
 """How long, past the deadline, a first look that counts may wait for its second before a person is asked."""
 
+ABSENT = "absent from the broker's book"
+"""How a NOT_PLACED intent's `how` begins if its sender was proven unable to write; an exit may then be sent again."""
+ABSENT_BY_TIME = "absent by time alone"
+"""The same where only time spoke: no exit is sent again on it."""
+
 NEXT_LOOK_SECONDS = (1.0, 2.0, 4.0, 8.0)
 LATER_LOOKS_SECONDS = 10.0
 

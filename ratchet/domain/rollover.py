@@ -91,6 +91,8 @@ class Failed:
 
     why: str
     flat: bool
+    for_exit: bool = False
+    """It is no failure: an exit waits, and closes what is held in either contract."""
 
 
 Step = Drive | Close | Open | Undo | Rolled | Failed
@@ -101,17 +103,34 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """The contract to roll into: its legs by name in the order of opening (`fut`, or `ce` then `pe`) and their units."""
+    """The contract to roll into: legs by name in the order of opening (`fut`, or `ce` then `pe`), and their units."""
 
     legs: tuple[tuple[str, str], ...]
     quantity: int
 
 
-def next_step(layer: Layer, intents: Sequence[Intent], *, old: Sequence[str], target: Target, exiting: bool) -> Step:
+def close_leg(attempt: int, symbol: str) -> str:
+    """Return the leg's name of an order that leaves the old contract, in one round of tries."""
+    return f"roll{attempt}-close:{symbol}"
+
+
+def open_leg(attempt: int, symbol: str) -> str:
+    """Return the leg's name of an order that enters the new contract."""
+    return f"roll{attempt}-open:{symbol}"
+
+
+def undo_leg(attempt: int, symbol: str) -> str:
+    """Return the leg's name of an order that sells an unmatched new call again."""
+    return f"roll{attempt}-undo:{symbol}"
+
+
+def next_step(
+    layer: Layer, intents: Sequence[Intent], *, old: Sequence[str], target: Target, exiting: bool, attempt: int
+) -> Step:
     """Return the next step of a roll.
 
-    old: the old contract's symbols. exiting: an exit waits for the layer; then nothing new is begun, what is held in
-    either contract is the exit's to close.
+    old: the old contract's symbols. attempt: the round of tries, from 1. exiting: an exit waits for the layer; then
+    nothing new is begun: what is held in either contract is the exit's to close.
     """
     review = next((i for i in intents if i.state is IntentState.REVIEW), None)
     if review is not None:
@@ -120,31 +139,29 @@ def next_step(layer: Layer, intents: Sequence[Intent], *, old: Sequence[str], ta
     if flying and not (exiting and flying[0].state is IntentState.PENDING):
         return Drive(flying[0])
     if exiting:
-        return Failed("an exit takes the layer over", flat=layer.flat)
-    closing = _close(layer, intents, old)
-    if closing is not None:
-        return closing
-    return _open(layer, intents, target)
+        return Failed("an exit takes the layer over", flat=layer.flat, for_exit=True)
+    closing = _close(layer, intents, old, attempt)
+    return closing if closing is not None else _open(layer, intents, target, attempt)
 
 
 def _tried(intents: Sequence[Intent], leg: str) -> int:
     return sum(1 for i in intents if i.leg == leg and i.state is not IntentState.FILLED)
 
 
-def _close(layer: Layer, intents: Sequence[Intent], old: Sequence[str]) -> Step | None:
+def _close(layer: Layer, intents: Sequence[Intent], old: Sequence[str], attempt: int) -> Step | None:
     """The shorts are bought back before the longs are sold; a leg that was begun is always finished."""
     held = sorted(((layer.held(s), s) for s in old if layer.held(s)), key=lambda item: item[0])
     if not held:
         return None
     quantity, symbol = held[0]
     begun = any(i.filled for i in intents if i.purpose is Purpose.ROLL_CLOSE)
-    if _tried(intents, f"roll-close:{symbol}") >= TRIES:
+    if _tried(intents, close_leg(attempt, symbol)) >= TRIES:
         why = f"{symbol} could not be closed"
         return Failed(why + (", and its other leg is closed" if begun else ""), flat=False)
     return Close(symbol, abs(quantity))
 
 
-def _open(layer: Layer, intents: Sequence[Intent], target: Target) -> Step:
+def _open(layer: Layer, intents: Sequence[Intent], target: Target, attempt: int) -> Step:
     _, first = target.legs[0]
     have = abs(layer.held(first))
     wanted = target.quantity
@@ -153,7 +170,7 @@ def _open(layer: Layer, intents: Sequence[Intent], target: Target) -> Step:
         missing = goal - abs(layer.held(symbol))
         if missing <= 0:
             continue
-        if _tried(intents, f"roll-open:{symbol}") >= TRIES:
+        if _tried(intents, open_leg(attempt, symbol)) >= TRIES:
             break
         return Open(name, missing)
     else:
@@ -162,7 +179,7 @@ def _open(layer: Layer, intents: Sequence[Intent], target: Target) -> Step:
         return Rolled() if have else Failed(f"{first} could not be opened", flat=True)
     matched = abs(layer.held(target.legs[1][1]))
     if have > matched:
-        if _tried(intents, f"roll-undo:{first}") >= TRIES:
+        if _tried(intents, undo_leg(attempt, first)) >= TRIES:
             return Failed(f"{have - matched} units of {first} stand alone", flat=False)
         return Undo(have - matched)
     return Rolled() if matched else Failed("the new contract could not be opened", flat=True)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ratchet.domain.instruments import Form
-from ratchet.domain.orders import Intent, IntentState, Purpose
-from ratchet.domain.refusals import Reason
+from ratchet.domain.orders import NEVER_SENT, Intent, IntentState, Purpose
+from ratchet.domain.refusals import BY_CODE, Reason
+from ratchet.domain.resolving import ABSENT_BY_TIME
 
 SECOND_STEP = 100
 """`step` of a synthetic's put; the call's slices count from 0."""
@@ -52,7 +53,7 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Unwind:
-    """Sell this many units of the call again."""
+    """Sell this many units of the call again. attempt: from 1."""
 
     like: Intent
     quantity: int
@@ -61,9 +62,10 @@ class Unwind:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A person must look before anything more is done."""
+    """A person must look before anything more is done. exposed: a call is held that no put covers or will cover."""
 
     why: str
+    exposed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,12 @@ def next_step(intents: Sequence[Intent], *, form: Form, wanted: int, refused_tri
     intents: in the order of step, attempt, leg. refused_tries: most new intents after a rate refusal; unwind_tries:
     most intents that try to undo an unmatched call before a person is asked.
     """
-    review = next((i for i in intents if i.state is IntentState.REVIEW), None)
-    if review is not None:
-        return Review(f"{review.leg} is in review")
     started = next((i for i in intents if i.in_flight and i.state is not IntentState.PENDING), None)
     if started is not None:
         return Drive(started)
+    review = next((i for i in intents if i.state is IntentState.REVIEW), None)
+    if review is not None:
+        return Review(f"{review.leg} is in review", exposed=review.step >= SECOND_STEP)
     first = [i for i in intents if i.purpose is Purpose.ENTRY and i.step < SECOND_STEP]
     step = _leg(first, refused_tries)
     if step is not None:
@@ -104,20 +106,17 @@ def _filled(intents: Sequence[Intent]) -> int:
 
 def _leg(leg: Sequence[Intent], refused_tries: int) -> Step | None:
     """Return what one leg needs, or None if all of it has ended."""
-    pending = next((i for i in leg if i.state is IntentState.PENDING), None)
-    if pending is not None:
-        before = [i for i in leg if i.step < pending.step and i.leg != pending.leg]
-        if all(_latest(leg, i.leg).state is IntentState.FILLED for i in before):
-            return Drive(pending)
-        return Supersede(pending, "an earlier slice was not filled")
-    refused = next((i for i in leg if _rate_refused(i) and _latest(leg, i.leg) is i), None)
-    if refused is not None and refused.attempt <= refused_tries and _filled(leg) + refused.quantity <= _whole(leg):
+    latest = [_latest(leg, name) for name in dict.fromkeys(i.leg for i in leg)]
+    refused = next((i for i in latest if _rate_refused(i)), None)
+    if refused is not None and refused.attempt <= refused_tries:
         return Retry(refused)
-    return None
-
-
-def _whole(leg: Sequence[Intent]) -> int:
-    return sum(_latest(leg, name).quantity for name in {i.leg for i in leg})
+    pending = next((i for i in leg if i.state is IntentState.PENDING), None)
+    if pending is None:
+        return None
+    before = [i for i in latest if i.step < pending.step and not _set_aside(i)]
+    if all(i.state is IntentState.FILLED for i in before):
+        return Drive(pending)
+    return Supersede(pending, "an earlier slice was not filled")
 
 
 def _latest(leg: Sequence[Intent], name: str) -> Intent:
@@ -142,30 +141,32 @@ def _second_leg(
     cover = bought // lot * lot  # odd units of the call can never be matched by whole lots of the put
     if not undone:
         pending = [i for i in second if i.state is IntentState.PENDING]
-        open_units = sum(i.quantity for i in pending)
-        if pending and sold + open_units != cover:
-            return Supersede(pending[-1], "the call's filled quantity differs from what was planned")
-        if not pending and sold < cover and _never_tried(second):
-            return Resize(second[-1], cover - sold)
+        if pending and sold + sum(i.quantity for i in pending) > cover:
+            return Supersede(pending[-1], _SET_ASIDE)
         step = _leg(second, refused_tries)
         if step is not None:
             return step
+        if sold < cover and all(i.state is IntentState.FILLED or _set_aside(i) for i in second):
+            return Resize(second[-1], min(cover - sold, max(i.quantity for i in second)))
     excess = bought - sold - _filled(undone)
     if excess <= 0:
         return End(min(bought, sold), wanted)
     pending_unwind = next((i for i in undone if i.state is IntentState.PENDING), None)
     if pending_unwind is not None:
         return Drive(pending_unwind)
-    if len(undone) >= unwind_tries:
-        return Review(f"{excess} units of the call could not be undone")
-    return Unwind(first[0], excess, len(undone) + 1)
+    if any(i.state is IntentState.NOT_PLACED and (i.how or "").startswith(ABSENT_BY_TIME) for i in undone):
+        return Review("the order that undoes the call is absent, but its sender may still write", exposed=True)
+    if sum(i.state is not IntentState.FILLED for i in undone) >= unwind_tries:
+        return Review(f"{excess} units of the call could not be undone", exposed=True)
+    return Unwind(first[0], min(excess, max(i.quantity for i in first)), len(undone) + 1)
 
 
-def _never_tried(second: Sequence[Intent]) -> bool:
-    """Whether every put so far was set aside for its size alone, so that one of the right size may be planned."""
-    return all(
-        i.state is IntentState.SUPERSEDED and (i.how or "").startswith("the call's filled quantity") for i in second
-    )
+_SET_ASIDE = "the call's filled quantity differs from what was planned"
+
+
+def _set_aside(intent: Intent) -> bool:
+    """Whether a put was set aside for its size alone, so that one of the right size may be planned."""
+    return intent.state is IntentState.SUPERSEDED and intent.how == _SET_ASIDE
 
 
 _FAILURES = {
@@ -185,11 +186,8 @@ def reason_of(end: End, intents: Sequence[Intent]) -> Reason:
         return Reason.PART_FILLED
     if any(i.purpose is Purpose.UNWIND for i in intents):
         return Reason.UNWOUND
-    never_sent = next((i for i in intents if i.state in (IntentState.BLOCKED, IntentState.EXPIRED)), None)
-    if never_sent is not None and not any(i.state in _FAILURES for i in intents):
-        return Reason.STALE if never_sent.state is IntentState.EXPIRED else Reason.KILL_SWITCH
-    superseded = next((i for i in intents if (i.how or "") == Reason.SUPERSEDED_BY_EXIT.code), None)
-    if superseded is not None and not any(i.state in _FAILURES for i in intents):
-        return Reason.SUPERSEDED_BY_EXIT
     failed = [i for i in intents if i.state in _FAILURES]
-    return _FAILURES[failed[-1].state] if failed else Reason.UNFILLED
+    if failed:
+        return _FAILURES[failed[-1].state]
+    codes = (i.how for i in intents if i.state in NEVER_SENT)
+    return next((BY_CODE[code] for code in codes if code in BY_CODE), Reason.UNFILLED)

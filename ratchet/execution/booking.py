@@ -54,8 +54,11 @@ async def book(tx: Transaction, rt: Runtime, intent: Intent, fill: Fill) -> Inte
         return intent
     await fills.record(tx, intent, cum_filled=fill.filled, quantity=step, price=price)
     purse = await money.lock(tx, intent.account) if _moves_money(intent, share) else None
-    if intent.purpose is Purpose.ENTRY:
-        await _open(tx, rt, intent, step, price, share)
+    if intent.purpose.opens:
+        if intent.purpose is Purpose.ENTRY:
+            await _open(tx, rt, intent, step, price, share)
+        else:
+            await _reopen(tx, rt, intent, step, price, share)
         if purse is not None and share:
             await money.save(tx, replace(purse, reserved=purse.reserved - share, used=purse.used + share))
     elif purse is not None:
@@ -71,7 +74,7 @@ async def release(tx: Transaction, intent: Intent) -> None:
 
 
 def _moves_money(intent: Intent, share: Decimal) -> bool:
-    return intent.purpose is not Purpose.ENTRY or share > 0
+    return not intent.purpose.opens or share > 0
 
 
 def _step_price(intent: Intent, fill: Fill, step: int) -> Decimal:
@@ -107,6 +110,19 @@ async def _open(tx: Transaction, rt: Runtime, intent: Intent, step: int, price: 
             margin=layer.margin + margin,
         ),
     )
+
+
+async def _reopen(tx: Transaction, rt: Runtime, intent: Intent, step: int, price: Decimal, margin: Decimal) -> None:
+    """Add a fill of a roll's opening leg to the layer that rolls; its prices move when the roll is complete."""
+    layer = await layers.get(tx, intent.targets[0])
+    holding = _holding(layer, intent)
+    quantity = holding.quantity + intent.side.sign * step
+    average = stored((holding.avg_price * abs(holding.quantity) + price * step) / abs(quantity))
+    holding = replace(holding, quantity=quantity, avg_price=average)
+    await layers.save_holding(tx, layer, holding)
+    layer = _with_holding(layer, holding)
+    lots = min(matched_lots(layer, rt.instrument(intent.instrument)), layer.entry_lots)
+    await layers.save(tx, replace(layer, lots=lots, margin=layer.margin + margin))
 
 
 async def _new_layer(tx: Transaction, intent: Intent) -> Layer:
@@ -156,10 +172,10 @@ def _with_holding(layer: Layer, holding: Holding) -> Layer:
 
 def matched_lots(layer: Layer, instrument: Instrument) -> int:
     """Return the whole lots that a layer really holds: of a synthetic, what both legs have."""
-    lots = {h.symbol: abs(h.quantity) // h.lot_size for h in layer.holdings}
+    long = sum(h.quantity // h.lot_size for h in layer.holdings if h.quantity > 0)
     if instrument.form is Form.FUTURE:
-        return sum(lots.values())
-    return min(lots.values()) if len(lots) > 1 else 0
+        return long
+    return min(long, sum(-h.quantity // h.lot_size for h in layer.holdings if h.quantity < 0))
 
 
 def _entry_price(layer: Layer, instrument: Instrument) -> Decimal:
@@ -223,11 +239,12 @@ async def _close_layer(
         lots=matched_lots(after, instrument),
         margin=layer.margin - freed,
         realised=layer.realised + result,
-        status=LayerStatus.CLOSED if after.flat else layer.status,
+        # between the legs of a roll a layer is flat and lives on
+        status=LayerStatus.CLOSED if after.flat and intent.purpose is not Purpose.ROLL_CLOSE else layer.status,
     )
     await layers.save(tx, after)
     if after.status is LayerStatus.CLOSED:
-        await _after_close(tx, after)
+        await after_close(tx, after)
     purse = replace(purse, used=purse.used - freed)
     if result:
         purse = await money.book(
@@ -241,7 +258,7 @@ async def _close_layer(
     return purse
 
 
-async def _after_close(tx: Transaction, layer: Layer) -> None:
+async def after_close(tx: Transaction, layer: Layer) -> None:
     """A trade without its base takes no further pyramid; without any layer it is over."""
     live = await layers.live_of_lane(tx, layer.account, layer.instrument)
     state = await layers.trade_state(tx, layer.account, layer.instrument)

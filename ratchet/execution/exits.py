@@ -104,7 +104,9 @@ async def _next(rt: Runtime, markets: Markets, claim: Claim, found: list[Intent]
 
     async def work(tx: Transaction) -> closing.Plan | _Over:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
+        lane = await lanes.lock(tx, claim.account, claim.instrument)
+        if lane.hold == "rollover":
+            return closing.Later(BUSY_SECONDS, "a roll ends its step first")
         mine = await _take(tx, claim)
         plan = await closing.plan_next(tx, rt, claim, found, mine, contracts, prefix=CLOSE)
         if not isinstance(plan, closing.Flat):

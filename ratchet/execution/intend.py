@@ -9,7 +9,15 @@ from uuid import uuid4
 
 from ratchet.domain import saga
 from ratchet.domain.calendar import IST
-from ratchet.domain.equity import Equity, available_margin, drawdown_factor, layer_risk, layer_vol, unrealised
+from ratchet.domain.equity import (
+    Equity,
+    available_margin,
+    drawdown_factor,
+    layer_risk,
+    layer_vol,
+    trade_profit,
+    unrealised,
+)
 from ratchet.domain.gates import PortfolioLoad, portfolio_gate, pyramid_gates
 from ratchet.domain.identity import IntentId
 from ratchet.domain.instruments import PRODUCT, Contract, Form, Instrument
@@ -132,7 +140,7 @@ async def _books(tx: Transaction, rt: Runtime, claim: Claim, pending: Sequence[I
         last = None if state is None else state.last_price
         return layer.entry_price if last is None else last
 
-    here = unrealised(live, lambda _: claim.price, rt.portfolio.instruments)
+    here = trade_profit(live, claim.price, rt.instrument(claim.instrument))
     return _Books(
         purse=purse,
         live=live,
