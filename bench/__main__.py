@@ -1,0 +1,66 @@
+"""`python -m bench [--quick] [--profile] [--rows N] [--write] [names]`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import accepting, executing
+from bench.place import RAISED, place
+from bench.report import Section, show, write
+
+NAMES = ("accept", "execute")
+
+
+def main() -> None:
+    """Measure what was asked for, and print it."""
+    args = _arguments()
+    console, sections = Console(), list[Section]()
+    profiles: list[Path] = []
+
+    def profile(name: str) -> Path | None:
+        if args.profile:
+            profiles.append(Path(args.profile) / f"{name}.txt")
+            return profiles[-1]
+        return None
+
+    console.print("settings that differ from the defaults:", *(f"  {k}={v}" for k, v in RAISED.items()), sep="\n")
+    with place() as where:
+        for name in args.names or NAMES:
+            found = _MEASURES[name](where, args, profile(name))
+            for section in found:
+                show(console, section)
+            sections += found
+    for path in profiles:
+        console.print(f"profile: {path}")
+    if args.write:
+        write(sections, "python -m bench " + shlex.join(sys.argv[1:]))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="names", help=f"some of: {', '.join(NAMES)}")
+    parser.add_argument("--quick", action="store_true", help="few and short rounds")
+    parser.add_argument("--profile", metavar="FOLDER", help="write profiles of the pod there; the figures suffer")
+    parser.add_argument("--rows", type=float, default=10, metavar="MILLIONS", help="rows of the large signal_log")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    args = parser.parse_args()
+    if args.write and (args.names or args.profile or args.quick):
+        parser.error("--write is for a whole run")
+    return args
+
+
+_MEASURES = {
+    "accept": lambda where, args, profile: accepting.measure(
+        where, rounds=3 if args.quick else 7, count=1600 if args.quick else 4000, profile=profile
+    ),
+    "execute": lambda where, args, profile: executing.measure(where, profile=profile),
+}
+
+
+if __name__ == "__main__":
+    main()
