@@ -67,7 +67,8 @@ def describe(app: FastAPI, http: HttpSettings) -> Document:
     for item in document["paths"].values():
         for operation in item.values():
             _complete(operation, http)
-    document["paths"] |= _door_paths() | _probe_paths() | _page_path()
+    for path, item in (_door_paths() | _probe_paths() | _page_path()).items():
+        document["paths"].setdefault(path, {}).update(item)
     return document
 
 
