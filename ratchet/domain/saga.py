@@ -1,6 +1,7 @@
 """What an entry does next, decided from its recorded intents alone, so that any pod can go on from any state.
 
-A future has one leg, cut into slices where the exchange's freeze quantity asks for it. A synthetic future has two: the
+A future has one leg, cut into slices where the exchange's freeze quantity asks for it; a slice is planned when the one
+before it has filled, since a contract and side take one order at a time. A synthetic future has two legs: the
 protective call is bought first, then the put is sold for exactly the lots that the call has filled; what cannot be
 matched is unwound. Source: docs/domain.md, section 8.4; docs/protocol.md, section 4.
 """
@@ -44,10 +45,13 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Resize:
-    """Plan the put for this many units: what the call has filled and no put covers yet."""
+class More:
+    """Plan the next part of a leg: its next slice, or a put of the size that the call has filled."""
 
     like: Intent
+    leg: str
+    step: int
+    attempt: int
     quantity: int
 
 
@@ -76,7 +80,7 @@ class End:
     wanted: int
 
 
-Step = Drive | Supersede | Retry | Resize | Unwind | Review | End
+Step = Drive | Supersede | Retry | More | Unwind | Review | End
 
 
 def next_step(intents: Sequence[Intent], *, form: Form, wanted: int, refused_tries: int, unwind_tries: int) -> Step:
@@ -92,7 +96,7 @@ def next_step(intents: Sequence[Intent], *, form: Form, wanted: int, refused_tri
     if review is not None:
         return Review(f"{review.leg} is in review", exposed=review.step >= SECOND_STEP)
     first = [i for i in intents if i.purpose is Purpose.ENTRY and i.step < SECOND_STEP]
-    step = _leg(first, refused_tries)
+    step = _leg(first, wanted, refused_tries)
     if step is not None:
         return step
     if form is Form.FUTURE:
@@ -104,19 +108,26 @@ def _filled(intents: Sequence[Intent]) -> int:
     return sum(i.filled for i in intents)
 
 
-def _leg(leg: Sequence[Intent], refused_tries: int) -> Step | None:
-    """Return what one leg needs, or None if all of it has ended."""
+def _leg(leg: Sequence[Intent], target: int, refused_tries: int) -> Step | None:
+    """Return what a leg that shall fill `target` units needs, or None if all of it has ended."""
     latest = [_latest(leg, name) for name in dict.fromkeys(i.leg for i in leg)]
     refused = next((i for i in latest if _rate_refused(i)), None)
     if refused is not None and refused.attempt <= refused_tries:
         return Retry(refused)
     pending = next((i for i in leg if i.state is IntentState.PENDING), None)
-    if pending is None:
-        return None
-    before = [i for i in latest if i.step < pending.step and not _set_aside(i)]
-    if all(i.state is IntentState.FILLED for i in before):
+    if pending is not None:
         return Drive(pending)
-    return Supersede(pending, "an earlier slice was not filled")
+    missing = target - _filled(leg)
+    if missing > 0 and all(i.state is IntentState.FILLED or _set_aside(i) for i in latest):
+        return _more(latest, min(missing, max(i.quantity for i in leg)))
+    return None
+
+
+def _more(latest: Sequence[Intent], quantity: int) -> More:
+    last = latest[-1]
+    if _set_aside(last):
+        return More(last, last.leg, last.step, last.attempt + 1, quantity)
+    return More(last, f"{last.leg.partition('/')[0]}/{len(latest) + 1}", last.step + 1, 1, quantity)
 
 
 def _latest(leg: Sequence[Intent], name: str) -> Intent:
@@ -140,14 +151,12 @@ def _second_leg(
     bought, sold = _filled(first), _filled(second)
     cover = bought // lot * lot  # odd units of the call can never be matched by whole lots of the put
     if not undone:
-        pending = [i for i in second if i.state is IntentState.PENDING]
-        if pending and sold + sum(i.quantity for i in pending) > cover:
-            return Supersede(pending[-1], _SET_ASIDE)
-        step = _leg(second, refused_tries)
+        pending = next((i for i in second if i.state is IntentState.PENDING), None)
+        if pending is not None and sold + pending.quantity > cover:
+            return Supersede(pending, _SET_ASIDE)
+        step = _leg(second, cover, refused_tries)
         if step is not None:
             return step
-        if sold < cover and all(i.state is IntentState.FILLED or _set_aside(i) for i in second):
-            return Resize(second[-1], min(cover - sold, max(i.quantity for i in second)))
     excess = bought - sold - _filled(undone)
     if excess <= 0:
         return End(min(bought, sold), wanted)

@@ -13,10 +13,10 @@ from datetime import timedelta
 from ratchet.domain.instruments import PRODUCT, Contract
 from ratchet.domain.orders import Intent, IntentState, Purpose, Side
 from ratchet.domain.positions import Holding, Layer
+from ratchet.domain.resolving import ABSENT_BY_TIME
 from ratchet.domain.saga import RATE_REFUSAL
 from ratchet.domain.slices import slices
 from ratchet.execution.intend import new_id
-from ratchet.execution.resolve import ABSENT_BY_TIME
 from ratchet.persistence import intents
 from ratchet.persistence.claims import Claim
 from ratchet.persistence.transaction import Transaction

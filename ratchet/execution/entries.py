@@ -42,6 +42,7 @@ class _State:
 
     intents: list[Intent]
     ahead: bool
+    superseded: bool
 
 
 async def advance(rt: Runtime, markets: Markets, claim: Claim) -> Turn:
@@ -51,15 +52,16 @@ async def advance(rt: Runtime, markets: Markets, claim: Claim) -> Turn:
         turn = await _prepare(rt, markets, claim, state)
         if turn is not None:
             return turn
-        claim, state = await _reread(rt, claim)
     return await _drive(rt, markets, claim)
 
 
 async def _read(rt: Runtime, claim: Claim) -> _State:
     async with rt.db.transaction(name="read-entry") as tx:
+        lane = await lanes.read(tx, claim.account, claim.instrument)
         return _State(
             intents=await intents.of_origin(tx, claim.account, claim.fingerprint),
             ahead=await signals.something_ahead(tx, claim),
+            superseded=lane.supersedes(claim.kind, claim.stamp),
         )
 
 
@@ -68,12 +70,19 @@ async def _reread(rt: Runtime, claim: Claim) -> tuple[Claim, _State]:
     async with rt.db.transaction(name="read-entry") as tx:
         fresh = await signals.by_fingerprint(tx, claim.account, claim.fingerprint)
         found = await intents.of_origin(tx, claim.account, claim.fingerprint)
+        lane = await lanes.read(tx, claim.account, claim.instrument)
     detail = claim.detail if fresh is None else fresh.detail
-    return replace(claim, detail=detail), _State(intents=found, ahead=False)
+    superseded = lane.supersedes(claim.kind, claim.stamp)
+    return replace(claim, detail=detail), _State(intents=found, ahead=False, superseded=superseded)
 
 
 def _sent(found: list[Intent]) -> bool:
     return any(i.state not in (IntentState.PENDING, *intend.SET_ASIDE) for i in found)
+
+
+def _opening(found: list[Intent]) -> bool:
+    """Whether no order of the entry can exist at the broker yet: the next one is its first, and its age counts."""
+    return all(i.state in (IntentState.PENDING, IntentState.REFUSED, *intend.SET_ASIDE) for i in found)
 
 
 async def _prepare(rt: Runtime, markets: Markets, claim: Claim, state: _State) -> Turn | None:
@@ -82,6 +91,8 @@ async def _prepare(rt: Runtime, markets: Markets, claim: Claim, state: _State) -
     reason = await _refused_by_time(rt, markets, claim, instrument)
     if reason is not None:
         return await end(rt, claim, reason)
+    if state.superseded:  # before anything is waited for: the exit may wait for us
+        return await end(rt, claim, Reason.SUPERSEDED_BY_EXIT)
     if state.ahead and not any(i.in_flight for i in state.intents):
         return Again(BUSY_SECONDS, "an earlier trade of the lane is open")
     try:
@@ -147,13 +158,14 @@ async def _refused_by_price(rt: Runtime, claim: Claim, seen: EntryMarket) -> Rea
 async def _drive(rt: Runtime, markets: Markets, claim: Claim) -> Turn:
     for _ in range(_STEPS_A_TURN):
         claim, state = await _reread(rt, claim)
-        turn = await _one_step(rt, markets, claim, state.intents)
+        turn = await _one_step(rt, markets, claim, state)
         if turn is not None:
             return turn
     return Again(0.0, "many steps in one turn")
 
 
-async def _one_step(rt: Runtime, markets: Markets, claim: Claim, found: list[Intent]) -> Turn | None:
+async def _one_step(rt: Runtime, markets: Markets, claim: Claim, state: _State) -> Turn | None:
+    found = state.intents
     instrument = rt.instrument(claim.instrument)
     plan = LayerPlan.from_json(claim.detail["plan"])
     lost = next((i for i in found if i.state is IntentState.NOT_PLACED), None)
@@ -169,28 +181,28 @@ async def _one_step(rt: Runtime, markets: Markets, claim: Claim, found: list[Int
     )
     match step:
         case saga.Drive(intent):
-            return await _drive_one(rt, markets, claim, intent, found)
+            return await _drive_one(rt, markets, claim, intent, state)
         case saga.Supersede(intent, why):
             await record.ended(rt, claim, intent, IntentState.SUPERSEDED, how=why)
             return None
         case saga.Retry(intent):
             planned = await intend.plan_again(rt, claim, intent, quantity=intent.quantity)
             return Again(RATE_PAUSE_SECONDS, "the broker refused the rate") if planned else Again(1.0, "slot busy")
-        case saga.Resize(like, quantity):
+        case saga.More():
             await reach(Failpoint.K15)
-            planned = await intend.plan_again(rt, claim, like, quantity=quantity)
-            return None if planned else Again(BUSY_SECONDS, "the slot is busy")
+            return None if await intend.plan_more(rt, claim, step) else Again(BUSY_SECONDS, "the slot is busy")
         case saga.Unwind(like, quantity, attempt):
             await reach(Failpoint.K15)
-            planned = await _plan_unwind(rt, claim, like, quantity, attempt)
-            return None if planned else Again(BUSY_SECONDS, "the slot is busy")
-        case saga.Review(why):
-            return await to_review(rt, claim, why, exposed=not any(i.in_flight for i in found))
+            if not await _plan_unwind(rt, claim, like, quantity, attempt):
+                return Again(BUSY_SECONDS, "the slot is busy")
+            return None if attempt == 1 else Again(RATE_PAUSE_SECONDS, "a pause before the call is undone again")
+        case saga.Review(why, exposed):
+            return await to_review(rt, claim, why, exposed=exposed)
         case saga.End():
             return await end(rt, claim, saga.reason_of(step, found))
 
 
-async def _drive_one(rt: Runtime, markets: Markets, claim: Claim, intent: Intent, found: list[Intent]) -> Turn | None:
+async def _drive_one(rt: Runtime, markets: Markets, claim: Claim, intent: Intent, state: _State) -> Turn | None:
     instrument = rt.instrument(claim.instrument)
     option = is_option(instrument)
     rules = rt.portfolio.ladder
@@ -215,13 +227,16 @@ async def _drive_one(rt: Runtime, markets: Markets, claim: Claim, intent: Intent
         case IntentState.PENDING:
             if intent.step >= saga.SECOND_STEP:
                 await reach(Failpoint.K15)
-            opening = not _sent(found)
+            opening = _opening(state.intents)
             answer = await submit(rt, markets, claim, intent, price_of=lambda quote: limit(0, quote), opening=opening)
             if isinstance(answer, Reason):
                 return await _unsent(rt, claim, intent, answer, opening=opening)
             return answer
         case IntentState.WORKING:
-            return await follow(rt, markets, claim, intent, Ladder(price=limit, wait_seconds=rules.rung_seconds))
+            # once an exit has overtaken the entry, what has not filled yet is not wanted any more
+            unwanted = state.superseded and intent.purpose is Purpose.ENTRY
+            ladder = Ladder(price=limit, wait_seconds=rules.rung_seconds, give_up=unwanted)
+            return await follow(rt, markets, claim, intent, ladder)
         case _:
             return await resolve(rt, claim, intent)
 
@@ -266,10 +281,7 @@ async def end(rt: Runtime, claim: Claim, reason: Reason) -> Turn:
     async def work(tx: Transaction) -> None:
         await claims.hold(tx, claim)
         await lanes.lock(tx, claim.account, claim.instrument)
-        for intent in await intents.of_origin(tx, claim.account, claim.fingerprint):
-            if intent.state is IntentState.PENDING:
-                await intents.to_end(tx, intent, IntentState.SUPERSEDED, how=reason.code)
-                await booking.release(tx, intent)
+        await _set_aside(tx, claim, how=reason.code)
         lots = await booking.settle_entry(tx, rt, claim.account, claim.instrument, claim.fingerprint)
         await signals.end(tx, claim, status=reason.status, reason=reason.code, actor=rt.boot_id, detail={"lots": lots})
 
@@ -277,13 +289,23 @@ async def end(rt: Runtime, claim: Claim, reason: Reason) -> Turn:
     return DONE
 
 
+async def _set_aside(tx: Transaction, claim: Claim, *, how: str) -> None:
+    for intent in await intents.of_origin(tx, claim.account, claim.fingerprint):
+        if intent.state is IntentState.PENDING and await intents.to_end(tx, intent, IntentState.SUPERSEDED, how=how):
+            await booking.release(tx, intent)
+
+
 async def to_review(rt: Runtime, claim: Claim, why: str, *, exposed: bool) -> Turn:
-    """Leave an entry to a person; a leg without its match is `exposed` and keeps entries out of the instrument."""
+    """Leave an entry to a person; a leg without its match is `exposed` and keeps entries out of the instrument.
+
+    What was never sent is set aside: a person decides from here on.
+    """
 
     async def work(tx: Transaction) -> None:
         await claims.hold(tx, claim)
         await lanes.lock(tx, claim.account, claim.instrument)
-        if exposed and "could not be undone" in why:
+        await _set_aside(tx, claim, how="the entry is in review")
+        if exposed:
             await incidents.open_incident(
                 tx,
                 account=claim.account,

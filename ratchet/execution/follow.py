@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 LadderPrice = Callable[[int, Quote], Decimal | None]
 """The limit of rung n at a quote, or None where the ladder ends and the order is cancelled."""
 
+_MODIFICATIONS = 24
+"""Most moves of one order's price; brokers allow 25. Then it is cancelled, and an exit goes on with another order."""
+
 _ENDS = {
     "complete": IntentState.FILLED,
     "cancelled": IntentState.CANCELLED,
@@ -42,10 +45,11 @@ _ENDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """How a working order is repriced. wait_seconds: between rungs; patient: the rest is not cancelled at the end."""
+    """How a working order is repriced. wait_seconds: between rungs; give_up: what has not filled is cancelled now."""
 
     price: LadderPrice
     wait_seconds: float
+    give_up: bool = False
 
 
 async def follow(rt: Runtime, markets: Markets, claim: Holder, intent: Intent, ladder: Ladder) -> Again | None:
@@ -93,7 +97,9 @@ async def _ending(
     if intent.seen_end != order.status:
         await _seen(rt, intent, order.status)
         return Again(poll, f"{order.status} was read once")
-    state = IntentState.PARTIAL if fill.filled else end
+    state: IntentState = end
+    if fill.filled:
+        state = IntentState.FILLED if fill.filled == intent.quantity else IntentState.PARTIAL
     await record.filled(rt, claim, intent, fill, state, how=f"{order.status}, read twice")
     return None
 
@@ -128,11 +134,15 @@ async def _walk(rt: Runtime, markets: Markets, claim: Holder, intent: Intent, la
     if intent.cancel_at is not None:
         await _cancel(rt, intent)
         return Again(poll, "a cancel was asked for")
+    if ladder.give_up:
+        await _ask_cancel(rt, intent)
+        await _cancel(rt, intent)
+        return Again(poll, "the order is not wanted any more")
     now = await _now(rt)
     if now - (intent.rung_at or intent.sent_at or now) < timedelta(seconds=ladder.wait_seconds):
         return Again(poll, "the order is working")
     quote = await markets.quote(intent.account, intent.exchange, intent.symbol)
-    price = ladder.price(intent.rungs + 1, quote)
+    price = ladder.price(intent.rungs + 1, quote) if intent.rungs < _MODIFICATIONS else None
     if price is None:
         await _ask_cancel(rt, intent)
         await _cancel(rt, intent)

@@ -15,7 +15,6 @@ from ratchet.domain.calendar import IST
 from ratchet.domain.checks import Age, age_of
 from ratchet.domain.orders import Intent, IntentState
 from ratchet.domain.refusals import Reason
-from ratchet.domain.signals import SignalKind
 from ratchet.execution import booking
 from ratchet.failpoints import Failpoint, reach
 from ratchet.persistence import control, intents, lanes, layers
@@ -132,8 +131,7 @@ def _entry_stopped(
 ) -> tuple[IntentState, Reason] | NotNow | None:
     if not switches.entries_on:
         return IntentState.BLOCKED, Reason.KILL_SWITCH
-    late = claim.stamp < lane.exit_watermark
-    if late or (claim.kind is SignalKind.PYRAMID and claim.stamp == lane.exit_watermark):
+    if lane.supersedes(claim.kind, claim.stamp):
         return IntentState.SUPERSEDED, Reason.SUPERSEDED_BY_EXIT
     if not opening:
         return None

@@ -98,7 +98,7 @@ async def intend(rt: Runtime, claim: Claim, seen: EntryMarket) -> Reason | Again
             for intent in pending:  # at the present price the plan is too large: it is made again, smaller
                 await intents.to_end(tx, intent, IntentState.SUPERSEDED, how=RESIZED)
                 await booking.release(tx, intent)
-        await _write(tx, rt, claim, seen, plan, found)
+        await _write(tx, rt, claim, seen, plan, found, books.equity)
         return None
 
     try:
@@ -114,8 +114,7 @@ async def _stopped(tx: Transaction, claim: Claim, lane: Lane) -> Reason | Again 
     switches = await control.read(tx)
     if not switches.entries_on:
         return Reason.KILL_SWITCH
-    pyramid = claim.kind is SignalKind.PYRAMID
-    if claim.stamp < lane.exit_watermark or (pyramid and claim.stamp == lane.exit_watermark):
+    if lane.supersedes(claim.kind, claim.stamp):
         return Reason.SUPERSEDED_BY_EXIT
     if lane.hold == "review":
         return Reason.EXPOSED
@@ -277,7 +276,13 @@ def _check_daily_loss(rt: Runtime, books: _Books) -> None:
 
 
 async def _write(
-    tx: Transaction, rt: Runtime, claim: Claim, seen: EntryMarket, plan: LayerPlan, found: Sequence[Intent]
+    tx: Transaction,
+    rt: Runtime,
+    claim: Claim,
+    seen: EntryMarket,
+    plan: LayerPlan,
+    found: Sequence[Intent],
+    equity: Equity,
 ) -> None:
     legs = _legs(rt, claim, seen, plan, attempt=1 + max((i.attempt for i in found), default=0))
     for intent in legs:
@@ -291,7 +296,7 @@ async def _write(
         replace(
             purse,
             reserved=purse.reserved + sum((i.reserved for i in legs), ZERO),
-            margin_limit=stored(max(ZERO, purse.closed_equity * limits.margin / 100)),
+            margin_limit=stored(max(ZERO, equity.blended(limits.unrealised_weight) * limits.margin / 100)),
         ),
     )
     await signals.note(tx, claim, {"plan": plan.to_json()})
@@ -305,58 +310,45 @@ async def _write(
 
 
 def _legs(rt: Runtime, claim: Claim, seen: EntryMarket, plan: LayerPlan, *, attempt: int) -> list[Intent]:
-    """Return the plan's intents: the bought leg first, each cut at the exchange's freeze quantity."""
-    margin = plan.margin_per_lot * plan.lots
+    """Return the plan's first intents: the bought leg, then the sold one, each up to the exchange's freeze quantity."""
     if seen.instrument.form is Form.FUTURE:
-        return _leg(rt, claim, seen.contracts[0], "fut", Side.BUY, 0, plan.quantity, margin, attempt)
+        return [_leg(rt, claim, plan, seen.contracts[0], "fut", Side.BUY, attempt)]
     call, put = seen.contracts
-    bought = _leg(rt, claim, call, "ce", Side.BUY, 0, plan.quantity, ZERO, attempt)
-    sold = _leg(rt, claim, put, "pe", Side.SELL, saga.SECOND_STEP, plan.quantity, margin, attempt)
-    return bought + sold
+    return [
+        _leg(rt, claim, plan, call, "ce", Side.BUY, attempt),
+        _leg(rt, claim, plan, put, "pe", Side.SELL, attempt),
+    ]
 
 
-def _leg(
-    rt: Runtime,
-    claim: Claim,
-    contract: Contract,
-    name: str,
-    side: Side,
-    step: int,
-    quantity: int,
-    margin: Decimal,
-    attempt: int,
-) -> list[Intent]:
-    cuts = slices(quantity, contract.lot_size, contract.freeze)
-    left = margin
-    legs = []
-    for n, units in enumerate(cuts):
-        share = left if n == len(cuts) - 1 else stored(margin * units / quantity)
-        left -= share
-        legs.append(
-            Intent(
-                id=new_id(),
-                account=claim.account,
-                instrument=claim.instrument,
-                origin=claim.fingerprint,
-                signal_ts=claim.stamp,
-                purpose=Purpose.ENTRY,
-                leg=name if len(cuts) == 1 else f"{name}/{n + 1}",
-                step=step + n,
-                attempt=attempt,
-                exchange=contract.exchange,
-                symbol=contract.symbol,
-                product=PRODUCT,
-                side=side,
-                quantity=units,
-                lot_size=contract.lot_size,
-                tick=contract.tick,
-                price=None,
-                state=IntentState.PENDING,
-                reserved=share,
-                created_at=rt.clock.now(),
-            )
-        )
-    return legs
+def _leg(rt: Runtime, claim: Claim, plan: LayerPlan, contract: Contract, name: str, side: Side, attempt: int) -> Intent:
+    cuts = slices(plan.quantity, contract.lot_size, contract.freeze)
+    return Intent(
+        id=new_id(),
+        account=claim.account,
+        instrument=claim.instrument,
+        origin=claim.fingerprint,
+        signal_ts=claim.stamp,
+        purpose=Purpose.ENTRY,
+        leg=name if len(cuts) == 1 else f"{name}/1",
+        step=saga.SECOND_STEP if side is Side.SELL else 0,
+        attempt=attempt,
+        exchange=contract.exchange,
+        symbol=contract.symbol,
+        product=PRODUCT,
+        side=side,
+        quantity=cuts[0],
+        lot_size=contract.lot_size,
+        tick=contract.tick,
+        price=None,
+        state=IntentState.PENDING,
+        reserved=_margin(plan, name, cuts[0]),
+        created_at=rt.clock.now(),
+    )
+
+
+def _margin(plan: LayerPlan, leg: str, quantity: int) -> Decimal:
+    """Return the margin of an order in rupees: it rides on the future, or on the put that is sold."""
+    return stored(plan.margin_per_lot * quantity / plan.lot_size) if leg.startswith(("fut", "pe")) else ZERO
 
 
 def new_id() -> IntentId:
@@ -394,18 +386,28 @@ def blank(like: Intent) -> Intent:
 
 async def plan_again(rt: Runtime, claim: Claim, like: Intent, *, quantity: int) -> bool:
     """Plan a leg's next attempt, for `quantity` units, with its margin; False if its slot is busy."""
+    return await plan_more(rt, claim, saga.More(like, like.leg, like.step, like.attempt + 1, quantity))
+
+
+async def plan_more(rt: Runtime, claim: Claim, more: saga.More) -> bool:
+    """Plan the next part of a leg, with its margin; False if its slot is busy."""
 
     async def work(tx: Transaction) -> bool:
         await claims.hold(tx, claim)
         await lanes.lock(tx, claim.account, claim.instrument)
-        plan = LayerPlan.from_json(claim.detail["plan"])
-        bears_margin = like.leg.startswith(("fut", "pe"))
-        margin = stored(plan.margin_per_lot * quantity / plan.lot_size) if bears_margin else ZERO
-        attempt = like.attempt + 1
-        planned = await intents.plan_once(tx, replace(blank(like), attempt=attempt, quantity=quantity, reserved=margin))
+        margin = _margin(LayerPlan.from_json(claim.detail["plan"]), more.leg, more.quantity)
+        part = replace(
+            blank(more.like),
+            leg=more.leg,
+            step=more.step,
+            attempt=more.attempt,
+            quantity=more.quantity,
+            reserved=margin,
+        )
+        planned = await intents.plan_once(tx, part)
         if planned and margin:
             purse = await money.lock(tx, claim.account)
             await money.save(tx, replace(purse, reserved=purse.reserved + margin))
         return planned
 
-    return await rt.db.run(work, name="plan-again")
+    return await rt.db.run(work, name="plan-more")

@@ -18,6 +18,8 @@ from ratchet.domain.calendar import IST
 from ratchet.domain.identity import BrokerOrderId
 from ratchet.domain.orders import Intent, IntentState
 from ratchet.domain.resolving import (
+    ABSENT,
+    ABSENT_BY_TIME,
     BookOrder,
     QuietRules,
     Sender,
@@ -37,11 +39,6 @@ from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 
 log = logging.getLogger(__name__)
-
-ABSENT = "absent from the broker's book"
-"""How a NOT_PLACED intent's `how` begins if its sender was proven unable to write; an exit may then be sent again."""
-ABSENT_BY_TIME = "absent by time alone"
-"""The same where only time spoke: no exit is sent again on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Integer, String, bindparam, func, select, text, update
+from sqlalchemy import Integer, Select, String, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.broken import Broken, is_broken
+from ratchet.domain.signals import SignalKind
 from ratchet.persistence.tables import lane, order_intent, signal_log
 from ratchet.persistence.transaction import Transaction
 from ratchet.persistence.types import UtcDateTime
@@ -59,6 +61,13 @@ class Lane:
     hold: str
     hold_ref: str | None
 
+    def supersedes(self, kind: SignalKind, stamp: datetime) -> bool:
+        """Whether an accepted exit keeps an entry of this kind and stamp from being sent.
+
+        A base entry of the exit's own second may follow it; a pyramid may not. Source: docs/protocol.md, section 8.
+        """
+        return stamp < self.exit_watermark or (kind is SignalKind.PYRAMID and stamp == self.exit_watermark)
+
 
 async def ensure(tx: Transaction, account: str, instruments: Iterable[str]) -> None:
     """Make sure that the lanes exist."""
@@ -79,7 +88,15 @@ async def ensure(tx: Transaction, account: str, instruments: Iterable[str]) -> N
 
 async def lock(tx: Transaction, account: str, instrument: str) -> Lane:
     """Lock and return a lane."""
-    statement = _READ if is_broken(Broken.NO_LANE_LOCK) else _LOCK
+    return await _lane(tx, _READ if is_broken(Broken.NO_LANE_LOCK) else _LOCK, account, instrument)
+
+
+async def read(tx: Transaction, account: str, instrument: str) -> Lane:
+    """Return a lane as it stands; decides nothing for sure."""
+    return await _lane(tx, _READ, account, instrument)
+
+
+async def _lane(tx: Transaction, statement: Select[Any], account: str, instrument: str) -> Lane:
     row = await tx.one(statement, k_account=account, k_instrument=instrument)
     return Lane(
         account=account,
