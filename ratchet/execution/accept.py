@@ -194,7 +194,7 @@ class Acceptor:
         maybe = [w for w, first in zip(batch, sights, strict=True) if first is False]
         if not maybe:
             return batch
-        async with self._rt.db.transaction() as tx:
+        async with self._rt.db.transaction(name="seen") as tx:
             found = await accepting.seen(tx, [w.new for w in maybe], WINDOW)
         stored = {n: known for n, exact, known in found if exact}
         answered = set()

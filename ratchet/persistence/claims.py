@@ -176,7 +176,7 @@ async def take(
 
     A commit in doubt loses nothing: the lease runs out.
     """
-    async with db.transaction() as tx:
+    async with db.transaction(name="claim") as tx:
         rows = await tx.all(_CLAIM, owner=owner, lease=lease_seconds, most=most, overdue=overdue_seconds)
     claims = [claim_of(row) for row in rows]
     return sorted(claims, key=lambda c: (c.kind is not SignalKind.EXIT, c.seq))
