@@ -86,8 +86,8 @@ async def _move_stops(
     hits: list[str] = []
     kept: list[Layer] = []
     for layer in await layers.live_of_lane(tx, claim.account, claim.instrument):
-        if layer.status is not LayerStatus.OPEN:
-            continue
+        if layer.status is not LayerStatus.OPEN or layer.signal_ts > claim.stamp:
+            continue  # frozen, or opened after this bar had closed
         moved = on_bar(layer, rt.instrument(layer.instrument), close, atr)
         saved = await layers.save(tx, replace(layer, high=stored(moved.high), stop=stored(moved.stop)))
         if moved.hit:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import uuid4
 
+from ratchet.domain.calendar import IST
 from ratchet.domain.identity import PositionId
 from ratchet.domain.instruments import Form, Instrument
 from ratchet.domain.numbers import ZERO, stored
@@ -53,7 +54,7 @@ async def book(tx: Transaction, rt: Runtime, intent: Intent, fill: Fill) -> Inte
     if not grown:
         return intent
     await fills.record(tx, intent, cum_filled=fill.filled, quantity=step, price=price)
-    purse = await money.lock(tx, intent.account) if _moves_money(intent, share) else None
+    purse = await _purse(tx, rt, intent) if _moves_money(intent, share) else None
     if intent.purpose.opens:
         if intent.purpose is Purpose.ENTRY:
             await _open(tx, rt, intent, step, price, share)
@@ -71,6 +72,11 @@ async def release(tx: Transaction, intent: Intent) -> None:
     if intent.reserved > 0:
         purse = await money.lock(tx, intent.account)
         await money.save(tx, replace(purse, reserved=purse.reserved - intent.reserved))
+
+
+async def _purse(tx: Transaction, rt: Runtime, intent: Intent) -> Purse:
+    """Lock the purse, with the day's opening equity noted before the day's first result is booked."""
+    return (await money.lock(tx, intent.account)).on_day(rt.clock.now().astimezone(IST).date())
 
 
 def _moves_money(intent: Intent, share: Decimal) -> bool:

@@ -17,7 +17,7 @@ from ratchet.domain.ladder import exit_rung
 from ratchet.domain.orders import Intent, IntentState
 from ratchet.domain.positions import Layer, LayerStatus
 from ratchet.domain.refusals import Reason
-from ratchet.domain.signals import ALL
+from ratchet.domain.signals import ALL, SignalStatus
 from ratchet.execution import closing
 from ratchet.execution.follow import Ladder, follow
 from ratchet.execution.markets import Markets, is_option
@@ -33,6 +33,7 @@ from ratchet.runtime import Runtime
 CLOSE = "close"
 """Begins the leg's name of an exit's orders."""
 _STEPS_A_TURN = 50
+_REVIEW_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,10 @@ async def _next(rt: Runtime, markets: Markets, claim: Claim, found: list[Intent]
         plan = await closing.plan_next(tx, rt, claim, found, mine, contracts, prefix=CLOSE)
         if not isinstance(plan, closing.Flat):
             return plan
-        if await signals.earlier_entries_open(tx, claim):
+        earlier = await signals.earlier_entry(tx, claim)
+        if earlier is SignalStatus.REVIEW:
+            return closing.Later(_REVIEW_SECONDS, "an earlier entry is in review; its end wakes this exit")
+        if earlier is not None:
             return closing.Later(BUSY_SECONDS, "an earlier entry may still fill")
         reason = Reason.CLOSED if found else Reason.NO_OPEN_POSITION
         filled = sum(i.filled for i in found)

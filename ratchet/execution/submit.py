@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from ratchet.broken import Broken, is_broken
 from ratchet.brokers.base import NotSent, Order, Outcome
@@ -19,7 +19,7 @@ from ratchet.domain.identity import IntentId
 from ratchet.domain.orders import Intent
 from ratchet.domain.refusals import Reason
 from ratchet.execution import gatekeeper, record
-from ratchet.execution.gatekeeper import Ended, NotNow, Permit
+from ratchet.execution.gatekeeper import Answer, Ended, NotNow, Permit
 from ratchet.execution.markets import Markets
 from ratchet.execution.turns import Again
 from ratchet.failpoints import Failpoint, reach
@@ -27,6 +27,8 @@ from ratchet.persistence.claims import Holder
 from ratchet.runtime import Runtime
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 posting: set[IntentId] = set()
 """Intents whose POST or its record is under way in this process: until it is over nobody may take it for silent."""
@@ -47,14 +49,12 @@ async def submit(
     price = price_of(quote)
     if price is None:
         return Reason.UNFILLED
-    answer = await gatekeeper.permit(rt, claim, intent, baseline=baseline, price=price, opening=opening)
-    match answer:
+    match await shielded(_permitted(rt, claim, intent, baseline, price, opening=opening)):
         case NotNow(seconds, why):
             return Again(seconds, why)
         case Ended(reason):
             return reason
         case Permit():
-            await shielded(_post_and_record(rt, claim, answer, price))
             return None
 
 
@@ -68,12 +68,18 @@ async def _look(rt: Runtime, markets: Markets, intent: Intent) -> tuple[list[str
     return [order.order_id for order in book.result() if order.symbol == intent.symbol], quote.result()
 
 
-async def _post_and_record(rt: Runtime, claim: Holder, permit: Permit, price: Decimal) -> None:
-    posting.add(permit.intent.id)
+async def _permitted(
+    rt: Runtime, claim: Holder, intent: Intent, baseline: list[str], price: Decimal, *, opening: bool
+) -> Answer:
+    """Ask for the permission and, with it, post and record."""
+    posting.add(intent.id)
     try:
-        await _post_then_record(rt, claim, permit, price)
+        answer = await gatekeeper.permit(rt, claim, intent, baseline=baseline, price=price, opening=opening)
+        if isinstance(answer, Permit):
+            await _post_then_record(rt, claim, answer, price)
+        return answer
     finally:
-        posting.discard(permit.intent.id)
+        posting.discard(intent.id)
 
 
 async def _post_then_record(rt: Runtime, claim: Holder, permit: Permit, price: Decimal) -> None:
@@ -109,11 +115,15 @@ async def _post(rt: Runtime, intent: Intent, price: Decimal, within: float) -> O
     return await rt.broker(intent.account).place(order, within=within)
 
 
-async def shielded(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end even if the caller is cancelled meanwhile; the cancellation is then raised."""
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to its end however often the caller is cancelled meanwhile; the cancellation is then raised."""
     task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
+    cut: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as cancelled:
+            cut = cancelled
+    if cut is not None:
+        raise cut from task.exception()
+    return task.result()

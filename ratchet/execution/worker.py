@@ -9,15 +9,18 @@ from collections.abc import Awaitable, Callable
 
 from ratchet.brokers.base import BrokerError
 from ratchet.coordination.base import Waiter
+from ratchet.domain.orders import IntentState
 from ratchet.domain.refusals import Reason
-from ratchet.domain.signals import TRADE_KINDS
+from ratchet.domain.signals import ENTRY_KINDS, TRADE_KINDS
+from ratchet.execution import booking
 from ratchet.execution.accept import WORK
 from ratchet.execution.advance import advance
 from ratchet.execution.bars import Accept
 from ratchet.execution.markets import Markets, NoQuote
+from ratchet.execution.submission import NotDurable, Overloaded
 from ratchet.execution.turns import Again
 from ratchet.observability import context, metrics
-from ratchet.persistence import claims, incidents, intents, lanes, signals
+from ratchet.persistence import claims, incidents, intents, lanes, layers, signals
 from ratchet.persistence.claims import Claim, ClaimLost
 from ratchet.persistence.errors import PersistenceError
 from ratchet.persistence.transaction import Transaction
@@ -168,7 +171,10 @@ class Worker:
 
     async def _after_error(self, claim: Claim, error: BaseException) -> None:
         pause = self._pause(claim)
-        if isinstance(error, (BrokerError, NoQuote)):
+        if isinstance(error, (NotDurable, Overloaded)):
+            log.warning("a stop's exit is not stored yet", extra={"event": "turn_accept", "error": str(error)})
+            await self._give_back(claim, pause)
+        elif isinstance(error, (BrokerError, NoQuote)):
             log.warning("the broker does not answer", extra={"event": "turn_broker", "error": str(error)})
             await self._give_back(claim, pause)
         elif isinstance(error, PersistenceError) and error.retryable:
@@ -197,20 +203,41 @@ class Worker:
         self._ring_in(pause)
 
     async def _poisoned(self, tx: Transaction, claim: Claim, text: str) -> bool:
-        """The signal failed too often: it ends, unless an order of it is about, which a person must look at."""
+        """The signal failed too often. Either way a person is called.
+
+        It ends if nothing of it can be at the broker, and frees what an exit had taken, so that the next exit or bar
+        may try. An order that is about, or an entry that has bought something, must be looked at first.
+        """
         await claims.hold(tx, claim)
         await lanes.lock(tx, claim.account, claim.instrument)
-        flying = [i for i in await intents.of_origin(tx, claim.account, claim.fingerprint) if i.in_flight]
-        if not flying:
-            reason = Reason.POISONED
-            return await signals.end(
-                tx, claim, status=reason.status, reason=reason.code, actor=self._rt.boot_id, error=text
-            )
-        await incidents.open_for_intent(tx, flying[0], kind="poisoned", summary=text, actor=self._rt.boot_id)
-        await lanes.hold(tx, claim.account, claim.instrument, reason="review", ref=str(claim.id))
-        return await signals.to_review(
-            tx, claim, reason=Reason.POISONED.code, actor=self._rt.boot_id, detail={"why": text[:500]}
+        found = await intents.of_origin(tx, claim.account, claim.fingerprint)
+        for intent in found:
+            if intent.state is IntentState.PENDING:
+                await intents.to_end(tx, intent, IntentState.SUPERSEDED, how=Reason.POISONED.code)
+                await booking.release(tx, intent)
+        sent = [i for i in found if not i.terminal and i.state is not IntentState.PENDING]
+        bought = claim.kind in ENTRY_KINDS and any(i.filled for i in found)
+        actor = self._rt.boot_id
+        await incidents.open_incident(
+            tx,
+            account=claim.account,
+            kind="poisoned",
+            summary=text,
+            actor=actor,
+            instrument=claim.instrument,
+            signal_id=claim.id,
         )
+        for intent in sent:
+            if await intents.to_review(tx, intent, how=text):
+                await incidents.open_for_intent(tx, intent, kind="poisoned", summary=text, actor=actor)
+        if sent or bought:
+            await lanes.hold(tx, claim.account, claim.instrument, reason="review", ref=str(claim.id))
+            return await signals.to_review(
+                tx, claim, reason=Reason.POISONED.code, actor=actor, detail={"why": text[:500]}
+            )
+        await layers.let_go(tx, claim.account, claim.instrument, claim.fingerprint)
+        reason = Reason.POISONED
+        return await signals.end(tx, claim, status=reason.status, reason=reason.code, actor=actor, error=text)
 
     async def _write(self, work: Callable[[Transaction], Awaitable[bool]], name: str) -> None:
         """Write what can be written; without the database the claim runs out by itself."""

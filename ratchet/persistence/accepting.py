@@ -174,11 +174,11 @@ _RAISE_LITE = text(
 _DUPLICATE = _for(
     "INSERT INTO event_log (stream, seq, at, kind, data, actor) SELECT b.stream, coalesce((SELECT max(e.seq) FROM"
     " event_log e WHERE e.stream = b.stream), 0) + 1, clock_timestamp(), b.kind, b.data, b.actor FROM"
-    f" {_BATCH_PG}(stream text, kind text, data jsonb, actor text)",
+    f" {_BATCH_PG}(stream text, kind text, data jsonb, actor text) ON CONFLICT DO NOTHING",
     "INSERT INTO event_log (stream, seq, at, kind, data, actor) SELECT value ->> 'stream', coalesce((SELECT"
     " max(e.seq) FROM event_log e WHERE e.stream = value ->> 'stream'), 0) + 1,"
     " strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'), value ->> 'kind', value -> 'data', value ->> 'actor'"
-    " FROM json_each(:batch)",
+    " FROM json_each(:batch) WHERE true ON CONFLICT DO NOTHING",
 )
 
 
@@ -284,7 +284,8 @@ async def raise_watermarks(tx: Transaction, exits: Sequence[NewSignal]) -> None:
 async def note_duplicates(tx: Transaction, notes: Sequence[tuple[Known, str, dict[str, Any]]], *, actor: str) -> None:
     """Journal redeliveries: (the stored signal, `duplicate` or `conflict`, facts). A duplicate is an event, not a row.
 
-    Each stream gets one note of a batch, since the next number is read before the statement writes.
+    Each stream gets one note of a batch, since the next number is read before the statement writes; of two pods that
+    note the same redelivery at the same moment one does.
     """
     if not notes:
         return

@@ -113,8 +113,8 @@ async def take_token(tx: Transaction, account: str, *, per_second: int, per_minu
 
     Callers that leave a reserve to exits pass a smaller `per_second`.
     """
-    second = (await tx.one(_CLOCK[tx.dialect]))["second"]
     row = await tx.first(_BUDGET, account=account)
+    second = (await tx.one(_CLOCK[tx.dialect]))["second"]  # read after the wait for the lock, or it may be an old one
     used_second = row["in_second"] if row is not None and row["second"] == second else 0
     used_minute = row["in_minute"] if row is not None and row["minute"] == second // 60 else 0
     if used_second + tokens > per_second or used_minute + tokens > per_minute:

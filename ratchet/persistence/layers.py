@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.domain.identity import AccountId, Fingerprint, PositionId
 from ratchet.domain.positions import Holding, Layer, LayerStatus
+from ratchet.persistence.errors import TransientConflict
 from ratchet.persistence.tables import holdings as h
 from ratchet.persistence.tables import positions as p
 from ratchet.persistence.tables import pyramiding_state as trade
@@ -115,7 +116,7 @@ _SET_TRADE = {
 }
 
 
-class StaleLayer(Exception):
+class StaleLayer(TransientConflict):
     """The layer was changed by somebody else since it was read; the transaction must be run again."""
 
 

@@ -72,7 +72,7 @@ _AHEAD = (
     .limit(1)
 )
 _ENTRIES_OPEN = (
-    select(s.c.fingerprint)
+    select(s.c.status)
     .where(
         s.c.account == bindparam("account"),
         s.c.instrument == bindparam("instrument"),
@@ -81,6 +81,7 @@ _ENTRIES_OPEN = (
         s.c.seq < bindparam("seq", type_=BigInteger),
         s.c.signal_ts <= bindparam("stamp", type_=UtcDateTime),
     )
+    .order_by(s.c.status == str(SignalStatus.REVIEW))
     .limit(1)
 )
 _EOD_TAKEN = (
@@ -188,12 +189,12 @@ async def something_ahead(tx: Transaction, claim: Claim) -> bool:
     return row is not None
 
 
-async def earlier_entries_open(tx: Transaction, claim: Claim) -> bool:
-    """Whether an entry that this exit must also close may still fill."""
+async def earlier_entry(tx: Transaction, claim: Claim) -> SignalStatus | None:
+    """Return the status of an entry that this exit must also close and that may still fill; in review if all are."""
     row = await tx.first(
         _ENTRIES_OPEN, account=claim.account, instrument=claim.instrument, seq=claim.seq, stamp=claim.stamp
     )
-    return row is not None
+    return None if row is None else SignalStatus(row["status"])
 
 
 async def by_id(tx: Transaction, signal_id: UUID) -> Row | None:
