@@ -113,7 +113,7 @@ class Courier:
         """Ask for a signal's outcome until it has ended; what is known by then stands in the delivery."""
         give_up = self._clock.monotonic() + within_seconds
         look, asked = FIRST_LOOK_SECONDS, 0
-        while delivery.accepted and not delivery.ended and not self.stopped:
+        while delivery.accepted and not (delivery.ended and asked) and not self.stopped:
             api = self._apis[(start + asked) % len(self._apis)]
             asked += 1
             try:

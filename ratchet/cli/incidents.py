@@ -10,6 +10,7 @@ from uuid import UUID
 
 from ratchet.bootstrap import open_runtime
 from ratchet.cli.database import check_schema, person, with_database
+from ratchet.cli.embedded import beside_broker
 from ratchet.cli.exits import Exit
 from ratchet.cli.output import CommandFailed, Output
 from ratchet.config import load_settings
@@ -122,5 +123,5 @@ def _decide(args: argparse.Namespace, out: Output) -> Exit:
 async def _carry_out(incident: UUID, decision: Decision) -> Decided:
     settings = load_settings(require_tokens=False)
     await asyncio.to_thread(check_schema, settings.database_address)
-    async with open_runtime(settings, role="cli") as rt:
+    async with beside_broker(settings) as found, open_runtime(found, role="cli") as rt:
         return await decide(rt, incident, decision)

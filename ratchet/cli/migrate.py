@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from alembic.util import CommandError
-
 from ratchet.cli.exits import Exit
 from ratchet.cli.output import CommandFailed, Output
 from ratchet.config import load_settings
@@ -46,8 +44,8 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
                 status = migrate.down(url, args.revision)
             case _:
                 status = migrate.check(url)
-    except CommandError as error:
-        raise CommandFailed(f"{args.revision}: {error}", Exit.USAGE) from error
+    except migrate.UnknownRevision as error:
+        raise CommandFailed(str(error), Exit.USAGE) from error
     except PersistenceError as error:
         raise CommandFailed(str(error), Exit.UNREACHABLE) from error
     out.facts({"revision": status.current, "newest": status.head, "ok": status.ok})

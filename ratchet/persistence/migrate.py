@@ -17,6 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
 from ratchet.clock import SystemClock
@@ -48,20 +49,26 @@ class Status:
         return self.current == self.head
 
 
+class UnknownRevision(ValueError):
+    """This program knows no such revision, or there is no way to it from where the database is."""
+
+
 def up(url: str, revision: str = "head", *, wait_seconds: float = 30.0) -> Status:
     """Upgrade to `revision`, after waiting at most `wait_seconds` for the database to answer.
 
-    Raises DatabaseUnavailable. A revision unknown to this program is alembic's CommandError.
+    Raises DatabaseUnavailable, UnknownRevision.
     """
     with _session(url, wait_seconds, write=True) as connection:
-        command.upgrade(_config(connection), revision)
+        with _known(revision):
+            command.upgrade(_config(connection), revision)
         return _status(connection)
 
 
 def down(url: str, revision: str, *, wait_seconds: float = 30.0) -> Status:
     """Downgrade to `revision` (`base` removes everything). Raises as `up` does."""
     with _session(url, wait_seconds, write=True) as connection:
-        command.downgrade(_config(connection), revision)
+        with _known(revision):
+            command.downgrade(_config(connection), revision)
         return _status(connection)
 
 
@@ -77,6 +84,14 @@ def head() -> str:
     if newest is None:
         raise RuntimeError(f"no revisions in {_SCRIPTS}")
     return newest
+
+
+@contextmanager
+def _known(revision: str) -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise UnknownRevision(f"{revision}: {error}") from error
 
 
 def _config(connection: Connection | None) -> Config:
