@@ -38,7 +38,7 @@ class PostgresBackend:
     def __init__(self, options: DatabaseOptions, clock: Clock) -> None:
         self._options = options
         self._statements = Statements(dialect_module.dialect())  # type: ignore[no-untyped-call]
-        self._pool = ConnectionPool(lambda: connect(options), options, clock)
+        self._pool = ConnectionPool(lambda: connect(options, steady_plans=True), options, clock)
         self._listener = Listener(options, clock)
         self._engine = create_async_engine(
             "postgresql+asyncpg://",

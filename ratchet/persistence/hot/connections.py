@@ -22,8 +22,22 @@ _ANSWER_MARGIN_SECONDS = 2.5
 """The client waits this much longer than the server's own statement time-out, so that the server speaks first."""
 
 
-async def connect(options: DatabaseOptions) -> asyncpg.Connection:
-    """Open one connection to the primary. Raises DatabaseUnavailable."""
+_STEADY_PLANS = {
+    # Statements here touch few rows by an index, whatever the tables hold. Left to itself the planner would plan them
+    # on empty tables, keep scanning whole tables for as long as the plan lives, and plan those that touch a
+    # partitioned table again at each execution.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+
+async def connect(options: DatabaseOptions, *, steady_plans: bool = False) -> asyncpg.Connection:
+    """Open one connection to the primary. Raises DatabaseUnavailable.
+
+    steady_plans: for short statements that find their rows by an index: planned once, never by a scan or a hash.
+    """
     try:
         async with asyncio.timeout(options.connect_timeout_seconds):
             return await asyncpg.connect(
@@ -34,7 +48,7 @@ async def connect(options: DatabaseOptions) -> asyncpg.Connection:
                 max_cached_statement_lifetime=0,
                 max_cacheable_statement_size=_LONGEST_CACHED_SQL,
                 target_session_attrs="read-write",
-                server_settings=_server_settings(options),
+                server_settings=_server_settings(options) | (_STEADY_PLANS if steady_plans else {}),
             )
     except (*DRIVER_ERRORS, ValueError) as error:
         sqlstate = getattr(error, "sqlstate", None)
