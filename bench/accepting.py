@@ -9,7 +9,7 @@ from statistics import median
 
 from bench.client import Load, drive
 from bench.messages import LANES, Stream
-from bench.place import Child, Place, child
+from bench.place import Child, Place, analyze, child
 from bench.report import Section
 
 CLIENTS = 16
@@ -56,6 +56,7 @@ def measure(place: Place, *, rounds: int, count: int, profile: Path | None) -> l
         options = () if profile is None else ("--profile", str(profile))
         with place.pod(place.environment(database, broker), "--accept-only", *options) as pod:
             drive(pod.port, stream.entries(2 * LANES), CLIENTS)
+            analyze(database)
             drive(idle.port, stream.entries(LANES), CLIENTS)
             server = place.postgres_cpu_seconds()
             for _ in range(rounds):

@@ -15,7 +15,7 @@ import psycopg
 
 from bench.client import drive
 from bench.messages import LANES, PHASES, phase
-from bench.place import Child, Place
+from bench.place import Child, Place, analyze
 from bench.report import Section
 
 RATE = 500.0
@@ -61,6 +61,7 @@ def measure(place: Place, *, profile: Path | None) -> list[Section]:
         for n, (kind, make) in enumerate(PHASES.items()):
             with place.pod(environment, "--accept-only") as door:
                 drive(door.port, phase(make, began + timedelta(minutes=5 * n)))
+            analyze(database)
             phases.append(_execute(place, environment, database, kind, profile))
     for found in phases:
         _tell(section, found)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import psycopg
 
 from bench.messages import ACCOUNTS, API_TOKEN
 from ratchet.bootstrap import open_runtime
@@ -145,6 +146,12 @@ def place() -> Iterator[Place]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ratchet-bench-")))
         yield Place(stack.enter_context(PostgresServer()), folder)
+
+
+def analyze(database: str) -> None:
+    """Let the planner know the tables, as it does after the first minutes of any database in use."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ANALYZE")
 
 
 @contextmanager
