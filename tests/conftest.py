@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -15,3 +16,9 @@ settings.register_profile(
     "suite", max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of tests that take long: each run takes a part of them."""
+    parser.addoption("--all-crashes", action="store_true", help="every crash point, death and kind of signal")
+    parser.addoption("--kills", type=int, default=3, help="how often a service is killed in the middle of a burst (3)")
