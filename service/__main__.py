@@ -13,7 +13,10 @@ def _leave(_signal: int, _frame: FrameType | None) -> None:
 # Before the heavy imports: as process 1 of a container, a signal without a handler is not delivered at all.
 signal.signal(signal.SIGTERM, _leave)
 
-from service.command import main  # noqa: E402
+from service.arguments import parse  # noqa: E402
 
 if __name__ == "__main__":
+    parse()
+    from service.command import main
+
     sys.exit(main())

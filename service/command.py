@@ -1,17 +1,14 @@
-"""The command line of a signal pod: settings, logging, the runtime, then serving until a signal ends it."""
+"""A signal pod as a process: settings, logging, the runtime, then serving until a signal ends it."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Sequence
 
 import uvloop
 
-import ratchet
 from ratchet.bootstrap import open_runtime
 from ratchet.config import ConfigurationError, Settings, load_settings
 from ratchet.config.portfolio import LoadedPortfolio, load_portfolio
@@ -25,22 +22,9 @@ log = logging.getLogger(__name__)
 EXIT_CONFIGURATION = 2
 """The settings are not valid: starting again will not help."""
 
-_HELP = """\
-Takes signals in over HTTP and executes them, together with any number of pods like it.
 
-Everything is set by RATCHET_... in the environment; `ratchet config check` explains what is missing. The pod is
-unready until `ratchet migrate up` has prepared the database. SIGTERM drains it and ends with 0; a second one ends
-it at once.
-"""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Run one signal pod and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m service", description=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", action="version", version=ratchet.__version__)
-    parser.parse_args(arguments)
     try:
         settings = load_settings()
         senders = load_portfolio(settings)

@@ -11,8 +11,8 @@ import ratchet
 from ratchet.config.sections import HttpSettings
 from service.messages import SCHEMAS
 from service.problems import Problem
+from service.schemas import Health, Receipt
 from service.schemas import Problem as ProblemShape
-from service.schemas import Receipt
 
 Document = dict[str, Any]
 
@@ -60,7 +60,7 @@ def describe(app: FastAPI, http: HttpSettings) -> Document:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas |= SCHEMAS
-    for shape in (ProblemShape, Receipt):
+    for shape in (ProblemShape, Receipt, Health):
         schema = shape.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
         schemas |= schema.pop("$defs", {})
         schemas[shape.__name__] = schema
@@ -147,8 +147,12 @@ def _door_paths() -> Document:
 
 
 def _probe_paths() -> Document:
-    def probe(name: str, summary: str, *, kind: str = "application/json", no: str | None = None) -> Document:
+    def probe(
+        name: str, summary: str, *, kind: str = "application/json", no: str | None = None, shape: str | None = None
+    ) -> Document:
         schema = {"type": "object"} if kind == "application/json" else {"type": "string"}
+        if shape is not None:
+            schema = {"$ref": f"#/components/schemas/{shape}"}
         content = {kind: {"schema": schema}}
         responses: Document = {"200": {"description": "Yes." if no else "OK.", "content": content}}
         if no:
@@ -158,7 +162,7 @@ def _probe_paths() -> Document:
     return {
         "/livez": probe("livez", "Whether the process can still work", no="No."),
         "/readyz": probe("readyz", "Whether requests should come here", no="No, with the reason."),
-        "/health": probe("health", "How this process is, for people", no="No answer in time."),
+        "/health": probe("health", "How this process is, for people", no="No answer in time.", shape="Health"),
         "/metrics": probe("metrics", "Metrics for Prometheus", kind="text/plain", no="No answer in time."),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +19,7 @@ from ratchet.execution.submission import Duplicate
 class Shape(BaseModel):
     """A part of an answer; columns of a row that it does not name are left out."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 Row = TypeVar("Row", bound=Shape)
@@ -29,8 +29,7 @@ class Page(Shape, Generic[Row]):
     """One page of a list."""
 
     items: list[Row]
-    next: str | None
-    """Hand it back as `cursor` for the next page; null on the last one."""
+    next: str | None = Field(description="Hand it back as `cursor` for the next page; null on the last one.")
 
 
 class Problem(Shape):
@@ -40,21 +39,21 @@ class Problem(Shape):
     title: str
     status: int
     detail: str
-    field: str | None
-    """The first field that failed, `$body` for the whole message; null where no field is to blame."""
-    rule: str | None
-    """The validation rule, V01 to V22; null where none is to blame."""
+    field: str | None = Field(
+        description="The first field that failed, `$body` for the whole message; null where none is to blame."
+    )
+    rule: str | None = Field(description="The validation rule, V01 to V22; null where none is to blame.")
     request_id: str
 
 
 class Receipt(Shape):
     """The durable answer to a signal."""
 
-    id: UUID
-    """Of the row that stands for the signal: the first one's, if it is a duplicate."""
+    id: UUID = Field(description="Of the row that stands for the signal: the first one's, if it is a duplicate.")
     status: SignalStatus
-    duplicate: Duplicate | None
-    """exact: the same signal was accepted before; window: the same layer within 60 s; null: new."""
+    duplicate: Duplicate | None = Field(
+        description="exact: the same signal was accepted before; window: the same layer within 60 s; null: new."
+    )
     request_id: str
 
 
@@ -69,8 +68,7 @@ class SignalRow(Shape):
     layer: str | None
     source: Source
     status: SignalStatus
-    reason: str | None
-    """Why it ended so; a stable word."""
+    reason: str | None = Field(description="Why it ended so; a stable word.")
     fingerprint: str
     signal_ts: datetime
     received_at: datetime
@@ -85,8 +83,7 @@ class OrderRow(Shape):
     id: UUID
     account: str
     instrument: str
-    origin: str
-    """The fingerprint of its signal, or the id of its rollover."""
+    origin: str = Field(description="The fingerprint of its signal, or the id of its rollover.")
     purpose: Purpose
     leg: str
     attempt: int
@@ -94,14 +91,12 @@ class OrderRow(Shape):
     symbol: str
     product: str
     side: Side
-    quantity: int
-    """Units: lots times the contract's lot size."""
+    quantity: int = Field(description="Units: lots times the contract's lot size.")
     price: Decimal | None
     state: IntentState
     filled: int
     avg_price: Decimal | None
-    reserved: Decimal
-    """Rupees of margin held for it."""
+    reserved: Decimal = Field(description="Rupees of margin held for it.")
     broker_order_id: str | None
     broker_day: date | None
     created_at: datetime
@@ -134,10 +129,8 @@ class FillRow(Shape):
 class SignalHistory(SignalRow):
     """A signal with everything that happened because of it."""
 
-    meaning: str | None
-    """The reason, in a sentence."""
-    payload: Any
-    """The message as sent, less its token."""
+    meaning: str | None = Field(description="The reason, in a sentence.")
+    payload: Any = Field(description="The message as sent, less its token.")
     detail: Any
     attempts: int
     error: str | None
@@ -164,8 +157,7 @@ class PositionRow(Shape):
     strategy: str
     instrument: str
     trade_id: UUID
-    layer: int
-    """1 is the base, 2 the first pyramid."""
+    layer: int = Field(description="1 is the base, 2 the first pyramid.")
     status: LayerStatus
     is_base_position: bool
     lots: int
@@ -230,8 +222,7 @@ class InstrumentRow(Shape):
     form: Form
     lot_size: int
     tick: Decimal
-    point_value: Decimal
-    """Rupees for a move of 1.0 in one lot."""
+    point_value: Decimal = Field(description="Rupees for a move of 1.0 in one lot.")
     margin_per_lot: Decimal
     initial_risk: Decimal
     ongoing_risk: Decimal
@@ -250,17 +241,17 @@ class InstrumentRow(Shape):
 class Health(Shape):
     """How this process is, for people."""
 
-    status: str = Field(examples=["ok", "read_only", "unready", "draining"])
+    status: Literal["ok", "read_only", "unready", "draining"]
     version: str
-    instance: str
-    """New at each start of the process."""
-    leader: bool | None
-    """Whether this process leads; null if it never does."""
+    instance: str = Field(description="New at each start of the process.")
+    leader: bool | None = Field(description="Whether this process leads; null if it never does.")
     draining: bool
-    read_only: bool
+    read_only: bool = Field(description="Whether signals can hardly be made durable just now.")
     database: dict[str, Any]
+    revision: dict[str, Any] = Field(alias="schema", description="The schema's revision: found, and wanted at least.")
     redis: dict[str, Any]
-    brokers: dict[str, Any]
-    schema_revision: dict[str, Any]
+    broker: dict[str, Any]
+    leadership: dict[str, Any] | None = Field(description="Holder and epoch by role; null while not known.")
+    sending: dict[str, Any] | None = Field(description="The kill switch; null while not known.")
     open_requests: int
     uptime_seconds: float
