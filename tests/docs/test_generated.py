@@ -1,0 +1,13 @@
+import pytest
+
+from docs import generate
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_a_generated_page_is_current(name: str) -> None:
+    stored = (generate.REFERENCE / name).read_text(encoding="utf-8")
+    assert stored == generate.page(name), "run `python -m docs.generate`"
+
+
+def test_every_page_of_the_reference_is_generated() -> None:
+    assert {path.name for path in generate.REFERENCE.glob("*.md")} == set(generate.PAGES)
