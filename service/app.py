@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import ratchet
 from ratchet.config.portfolio import LoadedPortfolio
@@ -33,6 +33,13 @@ class _Application(FastAPI):
     """FastAPI with the gate outside of its own layers."""
 
     gate: Callable[[App], Gate]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; FastAPI's own way here would look for telemetry first."""
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return the gate around what FastAPI makes of its routes."""

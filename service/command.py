@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -45,6 +46,7 @@ async def _serve(settings: Settings, senders: LoadedPortfolio) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, drain.request)
         pod = Pod(rt)
+        gc.freeze()  # what was imported stays: no later collection need look through it
         await serve(rt, pod.acceptor.accept, senders, pod.run, drain=drain, on_listening=_say)
     log.info("ended in order", extra={"event": "ended"})
 

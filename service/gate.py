@@ -17,7 +17,7 @@ from ratchet.observability import context, metrics
 from ratchet.observability.probes import PATHS
 from service import counting
 from service.answers import Answer
-from service.asgi import CLOSE, App, Headers, Message, Receive, Scope, Send
+from service.asgi import CLOSE, RESPOND, App, Headers, Message, Receive, Respond, Scope, Send
 from service.bodies import ClientGone
 from service.door import SIGNALS, WEBHOOK, Door, is_door
 from service.drain import Drain
@@ -102,7 +102,7 @@ class Gate:
         try:
             if refusal is not None:
                 headers = ONLY_POST if refusal is Problem.METHOD_NOT_ALLOWED else ()
-                status = await self._send(send, problem_answer(refusal, request_id, headers=headers), request_id)
+                status = await self._send(scope, send, problem_answer(refusal, request_id, headers=headers), request_id)
             elif at_door:
                 status = await self._enter(scope, receive, send, request_id)
             else:
@@ -139,14 +139,14 @@ class Gate:
             return _CLIENT_GONE
         except asyncio.CancelledError:
             # The server ends and waits no longer. The row may be stored: the sender finds out when it sends again.
-            await self._send(send, problem_answer(Problem.NOT_DURABLE, request_id, close=True), request_id)
+            await self._send(scope, send, problem_answer(Problem.NOT_DURABLE, request_id, close=True), request_id)
             raise
         except Exception:
             log.exception("request failed", extra={"event": "request_failed", "request_id": request_id})
             answer = problem_answer(Problem.INTERNAL, request_id)
-        return await self._send(send, answer, request_id)
+        return await self._send(scope, send, answer, request_id)
 
-    async def _send(self, send: Send, answer: Answer, request_id: str) -> int:
+    async def _send(self, scope: Scope, send: Send, answer: Answer, request_id: str) -> int:
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),
@@ -156,6 +156,9 @@ class Gate:
         if self._http.security_headers:
             headers += DOOR_HEADERS
         headers += self._passing_headers(answer.close)
+        respond: Respond | None = scope.get("extensions", {}).get(RESPOND)
+        if respond is not None and respond(answer.status, headers, answer.body):
+            return answer.status
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
         return answer.status
@@ -191,7 +194,7 @@ class Gate:
         except Exception:
             log.exception("request failed", extra={"event": "request_failed", "request_id": request_id})
             answer = problem_answer(Problem.INTERNAL, request_id)
-        return status or await self._send(send, answer, request_id)
+        return status or await self._send(scope, send, answer, request_id)
 
 
 def _route(scope: Scope, at_door: bool) -> str:
