@@ -1,5 +1,6 @@
 """`python -m service` as a process: it says what is wrong, serves, and ends in order on SIGTERM."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,13 +9,16 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from ratchet.persistence import migrate
+from tests.integration.service.balancer import balancing
 from tests.integration.service.running import API_TOKEN, WEBHOOK_TOKEN, fresh
-from tests.servers.waiting import eventually_true
+from tests.servers.waiting import eventually, eventually_true
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -38,11 +42,14 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 class Process:
     """A pod as a process; its log lines go to a file."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **more: str) -> None:
+        home.mkdir(exist_ok=True)
         migrate.up(f"sqlite:///{home / 'ratchet.db'}")
         self._log = home / "log"
         with self._log.open("wb") as target:
-            self._process = subprocess.Popen([sys.executable, "-m", "service"], env=environment(home), stderr=target)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "service"], env=environment(home, **more), stderr=target
+            )
         eventually_true(lambda: self.event("listening") or self._process.poll() is not None, within=30)
         self.port = int(str(self.event("listening")["port"]))
 
@@ -61,6 +68,10 @@ class Process:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
+
+    def wait_until_ready(self) -> None:
+        """Return when it takes signals."""
+        eventually_true(lambda: self.status("/readyz") == 200, within=20)
 
     def signal(self, number: int) -> None:
         """Send a signal to the process."""
@@ -89,7 +100,7 @@ def process(tmp_path: Path) -> Iterator[Process]:
 
 
 def test_a_pod_serves_and_ends_with_0_on_sigterm(process: Process) -> None:
-    eventually_true(lambda: process.status("/readyz") == 200, within=10)
+    process.wait_until_ready()
     assert process.status(f"/webhook/{WEBHOOK_TOKEN}", fresh()) == 202
     process.signal(signal.SIGTERM)
     assert process.end() == 0
@@ -128,3 +139,47 @@ def test_sigterm_during_the_imports_ends_with_0(tmp_path: Path) -> None:
     starting.stderr.read()
     starting.stderr.close()
     assert starting.wait(20) == 0
+
+
+async def send_on(port: int, client: int, *, kept: bool, over: asyncio.Event) -> list[int | str]:
+    """Send signals until `over`, on one kept connection or a new one each time; return what came back."""
+    answers: list[int | str] = []
+    connector = aiohttp.TCPConnector(force_close=not kept)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        while not over.is_set():
+            number = len(answers)
+            message = fresh(type="MARKET_DATA", note=f"{client} {number}")
+            try:
+                async with session.post(
+                    f"http://127.0.0.1:{port}/webhook/{WEBHOOK_TOKEN}", data=json.dumps(message)
+                ) as told:
+                    await told.read()
+                    answers.append(told.status)
+            except aiohttp.ClientError as error:
+                answers.append(repr(error))
+    return answers
+
+
+async def test_behind_a_balancer_that_lags_no_request_fails_while_one_of_two_processes_ends(tmp_path: Path) -> None:
+    settings = {"RATCHET_DRAIN__DELAY_SECONDS": "1.5", "RATCHET_HTTP__RATE_LIMIT_PER_SECOND": "0"}
+    with ExitStack() as stack:
+        first, second = (Process(tmp_path / name, **settings) for name in ("first", "second"))
+        for process in (first, second):
+            stack.callback(process.destroy)
+            await asyncio.to_thread(process.wait_until_ready)
+        over = asyncio.Event()
+        async with balancing(first.port, second.port) as balancer, asyncio.TaskGroup() as tasks:
+            clients = [tasks.create_task(send_on(balancer.port, n, kept=n % 2 == 0, over=over)) for n in range(6)]
+            await eventually(lambda: balancer.accepted > 20)
+            first.signal(signal.SIGTERM)
+            await eventually(lambda: bool(first.event("draining")))
+            seen = balancer.accepted
+            await eventually(lambda: balancer.accepted > seen + 20)  # the lag: new connections still arrive there
+            balancer.backends.remove(first.port)
+            assert await asyncio.to_thread(first.end) == 0
+            seen = balancer.accepted
+            await eventually(lambda: balancer.accepted > seen + 20)
+            over.set()
+        answers = [answer for client in clients for answer in client.result()]
+        assert len(answers) > 60
+        assert set(answers) <= {200, 202}
