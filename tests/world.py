@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import aiohttp
+
 from ratchet.bootstrap import open_runtime
 from ratchet.brokers.simulator.server import SimulatorServer
 from ratchet.brokers.simulator.settings import SimulatorSettings
@@ -92,6 +94,12 @@ class World:
         async with self.rt.db.single(name="test") as tx:
             return await intents.of_origin(tx, row["account"], row["fingerprint"])
 
+    async def fault(self, *rules: dict[str, Any]) -> None:
+        """Script faults of the broker, through its admin endpoint."""
+        async with aiohttp.ClientSession() as http:
+            async with http.post(f"{self.simulator.url}/admin/faults", json=list(rules)) as answer:
+                assert answer.status == 200, await answer.text()
+
     async def purse(self) -> Purse:
         """Return the account's money."""
         async with self.rt.db.single(name="test") as tx:
@@ -138,5 +146,3 @@ async def world(home: Path, database_url: str, **more: Any) -> AsyncIterator[Wor
 def stamp(seconds_ago: float = 0.0) -> str:
     """Return a UTC timestamp for a message."""
     return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-

@@ -44,7 +44,8 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60.0
 """Hold on one roll; it is extended with each step."""
-HORIZON = timedelta(days=20)
+TENDER_REACH = timedelta(days=14)
+"""Calendar days that surely hold the trading days of a tender guard."""
 ROUNDS = 3
 """Rounds of tries after which an instrument's rolls pause until a person resumes them."""
 RETRY_AFTER = timedelta(seconds=60)
@@ -89,8 +90,10 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None, may_act: MayAct =
 
 async def due(rt: Runtime, account: str, today: date) -> list[tuple[Layer, Instrument, date]]:
     """Return the open layers of an account whose contract is due to be left: the dry run."""
+    longest = max(instrument.roll_days for instrument in rt.portfolio.instruments.values())
+    horizon = max(timedelta(days=longest), TENDER_REACH)
     async with rt.db.transaction(name="roll-due") as tx:
-        rows = await rollovers.expiring(tx, account, before=today + HORIZON)
+        rows = await rollovers.expiring(tx, account, before=today + horizon)
         found = [(await layers.get(tx, row["id"]), row["expiry"]) for row in rows]
     calendar = TradingCalendar()
     return [
