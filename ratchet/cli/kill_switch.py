@@ -8,26 +8,25 @@ from typing import Any
 
 from ratchet.cli.database import person, with_database
 from ratchet.cli.exits import Exit
-from ratchet.cli.output import Output
-from ratchet.domain.orders import IN_FLIGHT, IntentState
-from ratchet.persistence import control
+from ratchet.cli.output import CommandFailed, Output
+from ratchet.execution import switch
+from ratchet.execution.switch import Level
+from ratchet.persistence import control, intents
 from ratchet.persistence.database import Database
-from ratchet.persistence.lists import ORDERS, page
-from ratchet.persistence.transaction import Transaction
 
 EXAMPLES = """\
 examples:
   ratchet kill-switch show
   ratchet kill-switch on --reason "odd fills"          no entry is sent any more; exits go on
   ratchet kill-switch on --all --reason "wrong broker" nothing is sent at all
+  ratchet kill-switch on --cancel --reason "odd fills" and what still works at the broker is cancelled
   ratchet kill-switch off --reason "looked into it"    everything may be sent again
 
 When `on` has answered, no further order is permitted by any pod. It lists the orders that were on their way before:
-they may still reach the broker, and are followed to their end."""
+they may still reach the broker, and are followed to their end. `off` closes the incidents that say why sending was
+stopped by itself."""
 
-_ON_THE_WAY = tuple(sorted(IN_FLIGHT - {IntentState.PENDING}))
 _COLUMNS = ("account", "symbol", "side", "quantity", "state", "broker_order_id", "id")
-_MOST = 500
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     commands.add_parser("show", help="say what may be sent")
     on = commands.add_parser("on", help="stop sending")
     on.add_argument("--all", action="store_true", help="exits as well")
+    on.add_argument("--cancel", action="store_true", help="cancel working orders of what is stopped, too")
     on.add_argument("--reason", required=True, help="why; it is journalled")
     off = commands.add_parser("off", help="permit sending")
     off.add_argument("--reason", required=True, help="why; it is journalled")
@@ -43,12 +43,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> Exit:
     """Switch, and print what holds then and which orders were on their way."""
+    if args.action != "show" and not args.reason.strip():
+        raise CommandFailed("--reason: say why, for the journal", Exit.USAGE)
 
     async def work(db: Database) -> tuple[control.Control, list[dict[str, Any]]]:
         if args.action != "show":
             await _switch(db, args)
         async with db.reading() as tx:
-            return await control.read(tx), await _on_the_way(tx)
+            orders = [
+                {column: getattr(intent, column) for column in _COLUMNS} for intent in await intents.on_the_way(tx)
+            ]
+            return await control.read(tx), orders
 
     state, orders = with_database(work)
     if out.as_json:
@@ -60,25 +65,15 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
 
 
 async def _switch(db: Database, args: argparse.Namespace) -> None:
-    """Set the switches. A commit in doubt is made again, which changes nothing if it had been done."""
-    off = args.action == "off"
-
-    async def work(tx: Transaction) -> None:
-        before = await control.read(tx)
-        await control.switch(
-            tx,
-            entries_on=off,
-            exits_on=off or (before.exits_on and not args.all),
-            reason=args.reason,
-            actor=person(),
+    """Set the switches. Raises CommandFailed if the commit's answer was lost and the old value still holds."""
+    async with db.transaction(name="kill-switch-before") as tx:
+        exits_on = (await control.read(tx)).exits_on
+    stop = Level.ALL_OFF if args.action == "on" and (args.all or not exits_on) else Level.ENTRIES_OFF
+    level = Level.ON if args.action == "off" else stop
+    done = await switch.switch(db, level, reason=args.reason, by=person())
+    if not done.took_effect:
+        raise CommandFailed(
+            "the connection was lost, and nothing was switched: give the command again", Exit.UNREACHABLE
         )
-
-    await db.run(work, name="kill switch")
-
-
-async def _on_the_way(tx: Transaction) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for state in _ON_THE_WAY:
-        rows = (await page(tx, ORDERS, where={"state": str(state)}, after=None, limit=_MOST)).rows
-        found += [{column: row[column] for column in _COLUMNS} for row in rows]
-    return found
+    if args.action == "on" and args.cancel:
+        await switch.cancel_working(db, exits_too=level is Level.ALL_OFF)
