@@ -1,4 +1,4 @@
-"""What a use case is handed: settings, portfolio, clock, database, brokers, hints. Built by `ratchet.bootstrap` alone."""
+"""What a use case is handed: settings, portfolio, clock, database, brokers, hints; `ratchet.bootstrap` builds it."""
 
 from __future__ import annotations
 

@@ -96,9 +96,9 @@ class World:
 
     async def fault(self, *rules: dict[str, Any]) -> None:
         """Script faults of the broker, through its admin endpoint."""
-        async with aiohttp.ClientSession() as http:
-            async with http.post(f"{self.simulator.url}/admin/faults", json=list(rules)) as answer:
-                assert answer.status == 200, await answer.text()
+        address = f"{self.simulator.url}/admin/faults"
+        async with aiohttp.ClientSession() as http, http.post(address, json=list(rules)) as answer:
+            assert answer.status == 200, await answer.text()
 
     async def purse(self) -> Purse:
         """Return the account's money."""

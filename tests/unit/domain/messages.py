@@ -7,6 +7,9 @@ from typing import Any, Final
 class Without:
     """Stands for a field that is left out."""
 
+    def __repr__(self) -> str:
+        return "left out"
+
 
 WITHOUT: Final = Without()
 
