@@ -170,15 +170,10 @@ class SqliteBackend:
             raise translate(error) from error
 
     def _engine(self, *, pool_size: int, read_only: bool) -> AsyncEngine:
+        pragmas = (*_PRAGMAS, "PRAGMA query_only = ON") if read_only else _PRAGMAS
+
         async def connect() -> aiosqlite.Connection:
-            connection = await aiosqlite.connect(
-                self._options.file, timeout=self._options.busy_timeout_seconds, isolation_level=None
-            )
-            for pragma in _PRAGMAS:
-                await connection.execute(pragma)
-            if read_only:
-                await connection.execute("PRAGMA query_only = ON")
-            return connection
+            return await _connect(self._options, pragmas)
 
         return create_async_engine(
             self._options.url.replace("sqlite://", "sqlite+aiosqlite://", 1),
@@ -189,6 +184,20 @@ class SqliteBackend:
             hide_parameters=True,
             pool_timeout=self._options.pool_timeout_seconds,
         )
+
+
+async def _connect(options: DatabaseOptions, pragmas: Sequence[str]) -> aiosqlite.Connection:
+    opening = aiosqlite.connect(options.file, timeout=options.busy_timeout_seconds, isolation_level=None)
+    # A connection that nobody could close, such as one cancelled while it opened, must not keep the process alive.
+    opening._thread.daemon = True
+    connection = await opening
+    try:
+        for pragma in pragmas:
+            await connection.execute(pragma)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
 
 
 async def _end(tx: SqliteTransaction, hooks: Hooks) -> None:
