@@ -89,7 +89,7 @@ def _complete(operation: Document, http: HttpSettings) -> None:
 def problems(*kinds: Problem) -> Document:
     """Return the responses for these problems; several of one status share an entry."""
     responses: Document = {}
-    for kind in sorted(set(kinds), key=lambda kind: kind.status):
+    for kind in sorted(set(kinds), key=lambda kind: (kind.status, kind.slug)):
         entry = responses.setdefault(
             str(kind.status),
             {
