@@ -49,7 +49,7 @@ async def open_runtime(
 
     role: `service`, `leader`, `embedded` or `cli`. The database need not be there yet: its users wait for it.
     """
-    _arm(settings)
+    arm_for_tests(settings)
     loaded = portfolio or load_portfolio(settings)
     used_clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -71,7 +71,7 @@ async def open_runtime(
         )
 
 
-def _arm(settings: Settings) -> None:
+def arm_for_tests(settings: Settings) -> None:
     """Arm what tests asked for; the settings have refused it unless the broker is the simulator."""
     if settings.failpoints:
         failpoints.arm(settings.failpoints, marker=settings.failpoint_marker)

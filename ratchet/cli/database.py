@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from ratchet.bootstrap import options_of
+from ratchet.bootstrap import arm_for_tests, options_of
 from ratchet.cli.exits import Exit
 from ratchet.cli.output import CommandFailed
 from ratchet.config import load_settings
@@ -48,6 +48,7 @@ def check_schema(url: str) -> None:
 @asynccontextmanager
 async def _open() -> AsyncIterator[Database]:
     settings = load_settings(require_tokens=False)
+    arm_for_tests(settings)
     await asyncio.to_thread(check_schema, settings.database_address)
     db = Database(options_of(settings, role="cli"))
     await db.open()

@@ -46,6 +46,7 @@ class Plant:
         self.services: list[Process] = []
         self.leaders: list[Process] = []
         self.simulator: Process | None = None
+        self._commands: list[Process] = []
         self.broker_url = ""
         self.client = Client(self.service_urls, api_token=API_TOKEN)
         self._load_accounts = load_accounts
@@ -68,7 +69,7 @@ class Plant:
     @property
     def processes(self) -> list[Process]:
         """Every process that was ever made, alive or not."""
-        return [*self.services, *self.leaders, *([self.simulator] if self.simulator else [])]
+        return [*self.services, *self.leaders, *self._commands, *([self.simulator] if self.simulator else [])]
 
     @property
     def broker(self) -> BrokerDesk:
@@ -124,6 +125,13 @@ class Plant:
         environment = self._environment(name, failpoints, broken_build, settings)
         self.leaders.append(self._made(name, ("-m", "leader"), environment))
         return self.leaders[-1]
+
+    def command(self, *arguments: str, failpoints: str = "") -> Process:
+        """Make a `ratchet` command that is not started yet; it listens nowhere."""
+        name = f"command-{len(self._commands) + 1}"
+        environment = self._environment(name, failpoints, "", None)
+        self._commands.append(self._made(name, ("-m", "ratchet", *arguments), environment))
+        return self._commands[-1]
 
     def fired(self, process: Process) -> list[str]:
         """Return which armed failpoints of a process have fired, such as ["K8:kill"]."""
