@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import TypeVar
 
 from docs.markdown import NOTE, code, table
-from ratchet.domain import orders, signals
+from ratchet.domain import orders, rollover, signals
 from ratchet.domain.orders import IntentState as N
 from ratchet.domain.positions import LIVE, LayerStatus
 from ratchet.domain.refusals import Reason
+from ratchet.domain.rollover import RolloverStatus as R
 from ratchet.domain.signals import SignalStatus as S
 
 State = TypeVar("State", bound=StrEnum)
@@ -42,6 +43,13 @@ INTENT_MEANINGS: Mapping[N, str] = {
     N.BLOCKED: "never sent: a switch or an incident forbade it",
     N.EXPIRED: "never sent: the signal had become too old",
 }
+ROLLOVER_MEANINGS: Mapping[R, str] = {
+    R.NONE: "no roll, or the layer was closed",
+    R.PENDING: "due; nothing was sent",
+    R.IN_PROGRESS: "its legs are under way, the lane takes no entries",
+    R.ROLLED: "wholly in the new contract",
+    R.FAILED: "automation stopped; tried again a few times, or a person's",
+}
 LAYER_MEANINGS: Mapping[LayerStatus, str] = {
     LayerStatus.OPENING: "its first fill is booked, its entry has not ended",
     LayerStatus.OPEN: "its entry has ended; bars move its stop",
@@ -56,8 +64,9 @@ def states() -> str:
     parts = [
         "# States",
         NOTE,
-        "The tables are the ones that the code looks up: `ratchet/domain/signals.py` and `ratchet/domain/orders.py`. "
-        "The database refuses every other transition by a trigger. A state without a successor never changes.",
+        "The tables are the ones that the code looks up, in `ratchet/domain/signals.py`, `orders.py` and "
+        "`rollover.py`. For signals and intents the database refuses every other transition by a trigger. A state "
+        "without a successor never changes.",
         "## Signal",
         _diagram(signals.NEXT, S.ACCEPTED),
         _rows(signals.NEXT, SIGNAL_MEANINGS),
@@ -72,6 +81,9 @@ def states() -> str:
             ("status", "live", "meaning"),
             ((f"`{status}`", "yes" if status in LIVE else "", LAYER_MEANINGS[status]) for status in LayerStatus),
         ),
+        "## Rollover",
+        _diagram(rollover.NEXT, R.NONE),
+        _rows(rollover.NEXT, ROLLOVER_MEANINGS),
     ]
     return "\n\n".join(part.rstrip() for part in parts)
 
