@@ -131,6 +131,10 @@ def _catches_all(handler: ast.ExceptHandler) -> bool:
     return False
 
 
+RAISED_LATER = {"ratchet/execution/submit.py"}
+"""Where a cancellation is kept until a send is recorded, and raised then; tested there."""
+
+
 def test_a_cancellation_is_always_raised_again() -> None:
     found = [
         shown(path, node.lineno)
@@ -140,6 +144,7 @@ def test_a_cancellation_is_always_raised_again() -> None:
         and node.type is not None
         and dotted(node.type) in ("asyncio.CancelledError", "CancelledError")
         and not any(isinstance(inner, ast.Raise) for statement in node.body for inner in ast.walk(statement))
+        and shown(path, node.lineno).split(":")[0] not in RAISED_LATER
     ]
     assert found == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -199,8 +201,12 @@ def _order_budget() -> None:
 
 
 def _order_intent() -> None:
-    op.create_table(
-        "order_intent",
+    op.create_table("order_intent", *_intent_columns(), *_intent_constraints())
+    _order_intent_indexes()
+
+
+def _intent_columns() -> list[sa.Column[Any]]:
+    return [
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account", sa.String(length=64), nullable=False),
         sa.Column("instrument", sa.String(length=32), nullable=False),
@@ -241,6 +247,11 @@ def _order_intent() -> None:
         sa.Column("cancel_at", UtcDateTime, nullable=True),
         sa.Column("seen_end", sa.String(length=16), nullable=True),
         sa.Column("how", sa.String(length=200), nullable=True),
+    ]
+
+
+def _intent_constraints() -> list[sa.Constraint]:
+    return [
         sa.CheckConstraint(
             one_of("purpose", "entry exit roll_close roll_open unwind"), name=op.f("ck_order_intent_purpose_known")
         ),
@@ -264,8 +275,7 @@ def _order_intent() -> None:
         sa.UniqueConstraint(
             "account", "origin", "leg", "attempt", name=op.f("uq_order_intent_account_origin_leg_attempt")
         ),
-    )
-    _order_intent_indexes()
+    ]
 
 
 def _order_intent_indexes() -> None:
