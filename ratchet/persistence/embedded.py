@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import aiosqlite
+from sqlalchemy import text
 from sqlalchemy.dialects.sqlite import aiosqlite as dialect_module
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ClauseElement
@@ -22,7 +23,7 @@ from ratchet.persistence.errors import (
     translate_commit,
 )
 from ratchet.persistence.options import DatabaseOptions
-from ratchet.persistence.reading import ReadTransaction
+from ratchet.persistence.reading import ReadTransaction, connected
 from ratchet.persistence.statements import Row, Statements
 from ratchet.persistence.transaction import DialectName, Hooks, Transaction
 
@@ -110,7 +111,7 @@ class SqliteBackend:
         """Open the write transaction; commit at the end of the block, roll back on any exception."""
         await self._take_turn()
         try:
-            async with self._write_engine.connect() as connection:
+            async with connected(self._write_engine) as connection:
                 tx = SqliteTransaction(connection, self._statements)
                 await self._begin(tx)
                 try:
@@ -119,8 +120,6 @@ class SqliteBackend:
                 except BaseException:
                     await _roll_back(connection)
                     raise
-        except DRIVER_ERRORS as error:
-            raise translate(error) from error
         finally:
             self._writer.release()
 
@@ -133,15 +132,13 @@ class SqliteBackend:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
         """Open a transaction that sees one snapshot and waits for no writer."""
-        try:
-            async with self._read_engine.connect() as connection:
-                await connection.exec_driver_sql("BEGIN")
-                try:
-                    yield ReadTransaction(connection, self.dialect)
-                finally:
-                    await _roll_back(connection)
-        except DRIVER_ERRORS as error:
-            raise translate(error) from error
+        async with connected(self._read_engine) as connection:
+            tx = ReadTransaction(connection, self.dialect)
+            await tx.begin(text("BEGIN"))
+            try:
+                yield tx
+            finally:
+                await _roll_back(connection)
 
     def listen(self, channel: str, callback: Callable[[str], None]) -> None:
         """Call back with the payload of each notice of this process on a channel."""
@@ -221,5 +218,9 @@ async def _end(tx: SqliteTransaction, hooks: Hooks) -> None:
 async def _roll_back(connection: AsyncConnection) -> None:
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection
-    if driver is not None and driver.in_transaction:
+    if driver is None or not driver.in_transaction:
+        return
+    try:
         await connection.exec_driver_sql("ROLLBACK")
+    except DRIVER_ERRORS:
+        await connection.invalidate()  # closing the file undoes it

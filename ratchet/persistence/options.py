@@ -43,6 +43,11 @@ class DatabaseOptions:
         return dialect_of(self.url)
 
     @property
+    def dsn(self) -> str:
+        """The URL as PostgreSQL's own libraries read it, without the name of a driver."""
+        return f"postgresql://{self.url.partition('://')[2]}"
+
+    @property
     def file(self) -> Path:
         """The file of a SQLite database. Raises ValueError for a database in memory: its readers would see nothing."""
         name = make_url(self.url).database

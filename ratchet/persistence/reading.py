@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Executable
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.elements import ClauseElement
 
 from ratchet.persistence.errors import DRIVER_ERRORS, StatementFailed, translate
 from ratchet.persistence.statements import Row
 from ratchet.persistence.transaction import DialectName, Transaction
+
+
+@asynccontextmanager
+async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection of the engine. Raises our own errors for connecting; the block's own pass unchanged."""
+    try:
+        connection = await engine.connect()
+    except DRIVER_ERRORS as error:
+        raise translate(error) from error
+    try:
+        yield connection
+    finally:
+        try:
+            await connection.close()
+        except DRIVER_ERRORS:
+            pass  # the work has ended one way or the other; SQLAlchemy's pool has dropped the connection
 
 
 class ReadTransaction(Transaction):
@@ -22,6 +39,13 @@ class ReadTransaction(Transaction):
         self.dialect = dialect
         self.connection_id = 0
         self._connection = connection
+
+    async def begin(self, command: Executable) -> None:
+        """Open the snapshot. Raises DatabaseUnavailable."""
+        try:
+            await self._connection.execute(command)
+        except DRIVER_ERRORS as error:
+            raise translate(error) from error
 
     async def many(self, statement: ClauseElement, rows: Sequence[Mapping[str, Any]], /) -> None:
         """Raises StatementFailed: nothing is written here."""

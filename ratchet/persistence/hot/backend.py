@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,17 +17,17 @@ from ratchet.persistence.errors import (
     CommitInDoubt,
     DatabaseUnavailable,
     PersistenceError,
-    translate,
 )
 from ratchet.persistence.hot.connections import ConnectionPool, connect
 from ratchet.persistence.hot.listening import Callback, Listener
 from ratchet.persistence.hot.transaction import RawTransaction
 from ratchet.persistence.options import DatabaseOptions
-from ratchet.persistence.reading import ReadTransaction
+from ratchet.persistence.reading import ReadTransaction, connected
 from ratchet.persistence.statements import Statements
 from ratchet.persistence.transaction import DialectName, Hooks, Transaction
 
 _NOTIFY = select(func.pg_notify(bindparam("channel", type_=String), bindparam("payload", type_=String)))
+_DISPOSE_SECONDS = 1.0
 _READ_ONLY_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
@@ -90,7 +91,7 @@ class PostgresBackend:
             await self._end(tx, hooks)
         except BaseException as error:
             await tx.roll_back()
-            self._renew_after(error)
+            await self._renew_after(error)
             raise
         finally:
             self._pool.release(member, broken=tx.broken)
@@ -103,7 +104,7 @@ class PostgresBackend:
         try:
             yield tx
         except BaseException as error:
-            self._renew_after(error)
+            await self._renew_after(error)
             raise
         finally:
             self._pool.release(member, broken=tx.broken)
@@ -111,12 +112,10 @@ class PostgresBackend:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
         """Open a read-only transaction that sees one snapshot."""
-        try:
-            async with self._engine.connect() as connection:
-                await connection.execute(_READ_ONLY_SNAPSHOT)
-                yield ReadTransaction(connection, self.dialect)
-        except DRIVER_ERRORS as error:
-            raise translate(error) from error
+        async with connected(self._engine) as connection:
+            tx = ReadTransaction(connection, self.dialect)
+            await tx.begin(_READ_ONLY_SNAPSHOT)
+            yield tx
 
     async def _end(self, tx: RawTransaction, hooks: Hooks) -> None:
         if hooks.before_commit is not None:
@@ -133,7 +132,12 @@ class PostgresBackend:
                 tx.broken = True
                 raise CommitInDoubt(f"no answer to COMMIT: {error}") from error
 
-    def _renew_after(self, error: BaseException) -> None:
+    async def _renew_after(self, error: BaseException) -> None:
         # A primary that became a standby answers reads as before: none of its connections may be kept.
         if isinstance(error, PersistenceError) and error.sqlstate == READ_ONLY:
             self._pool.renew()
+            try:
+                async with asyncio.timeout(_DISPOSE_SECONDS):
+                    await self._engine.dispose()
+            except DRIVER_ERRORS:
+                pass  # the idle connections were dead already; the engine has a new pool all the same

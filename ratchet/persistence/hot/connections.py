@@ -41,7 +41,7 @@ async def connect(options: DatabaseOptions, *, steady_plans: bool = False) -> as
     try:
         async with asyncio.timeout(options.connect_timeout_seconds):
             return await asyncpg.connect(
-                options.url,
+                options.dsn,
                 timeout=options.connect_timeout_seconds,
                 command_timeout=options.statement_timeout_seconds + _ANSWER_MARGIN_SECONDS,
                 statement_cache_size=_STATEMENT_CACHE,

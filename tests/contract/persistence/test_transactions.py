@@ -208,3 +208,15 @@ async def test_a_single_statement_is_its_own_transaction(database: Database) -> 
     async with database.single(name="book") as tx:
         await tx.count(LEDGER, **a_booking())
     assert await stored(database) == 1
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("mine"), TimeoutError("mine")])
+async def test_an_error_of_the_block_s_own_is_not_taken_for_the_database_s(
+    database: Database, error: Exception
+) -> None:
+    for block in (database.transaction(), database.single(name="single"), database.reading()):
+        with pytest.raises(type(error), match="mine"):
+            async with block as tx:
+                await tx.now()
+                raise error
+    assert await stored(database) == 0

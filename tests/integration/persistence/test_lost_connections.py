@@ -12,6 +12,7 @@ from ratchet.persistence.errors import CommitInDoubt, DatabaseUnavailable, PoolE
 from ratchet.persistence.tables import ledger
 from ratchet.persistence.transaction import Transaction
 from tests.contract.persistence.rows import LEDGER, a_booking
+from tests.fakes.clock import ManualClock
 from tests.integration.persistence.proxy import COMMIT, Proxy, proxy_to
 from tests.servers import PostgresServer, eventually
 
@@ -164,6 +165,17 @@ async def test_a_server_that_refuses_writes_has_its_connections_dropped(postgres
     assert outcome.value.sqlstate == "25006"
     async with postgres.transaction() as one, postgres.transaction() as two:
         assert not before & {one.connection_id, two.connection_id}
+
+
+async def test_an_old_connection_is_replaced(postgres_url: str) -> None:
+    clock = ManualClock()
+    db = Database(DatabaseOptions(url=postgres_url, pool_recycle_seconds=300.0), clock=clock)
+    first = await connection_of(db)
+    await clock.advance(299)
+    assert await connection_of(db) == first
+    await clock.advance(1)
+    assert await connection_of(db) != first
+    await db.close()
 
 
 async def test_an_unreachable_database_is_an_outage(postgres_server: PostgresServer) -> None:
