@@ -12,14 +12,16 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 import ratchet.config
 from ratchet.domain.calendar import IST
+from ratchet.domain.identity import AccountId, BrokerOrderId
 from ratchet.domain.orders import Intent, IntentState
 from ratchet.execution.submission import Receipt
 from ratchet.persistence import control, intents, layers
 from ratchet.persistence.tables import event_log, incident, order_intent, signal_log
+from ratchet.persistence.types import db_now
 from tests.servers.waiting import eventually
 from tests.world import ACCOUNT, PATIENCE, World, world
 
@@ -94,6 +96,15 @@ class Desk:
     def forget_the_day(self) -> None:
         """Let the pod ask for the day's sessions anew, as it does each morning."""
         self.world.pod.markets._cache._day = None
+
+    async def wake(self) -> None:
+        """Let every waiting signal of the account be due, as its lane's next event does."""
+        async with self.world.rt.db.transaction(name="test") as tx:
+            await tx.count(update(signal_log).where(signal_log.c.owner.is_(None)).values(lease_until=db_now()))
+
+    async def cancel(self, order_id: str) -> None:
+        """Cancel an order behind the executor's back."""
+        await self.world.rt.broker(AccountId(ACCOUNT)).cancel(BrokerOrderId(order_id))
 
     async def switch(self, *, entries: bool = True, exits: bool = True) -> None:
         """Turn sending on or off."""
