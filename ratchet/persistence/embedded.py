@@ -216,6 +216,8 @@ async def _end(tx: SqliteTransaction, hooks: Hooks) -> None:
 
 
 async def _roll_back(connection: AsyncConnection) -> None:
+    if connection.invalidated:  # a cancelled statement: the connection is closed, and its transaction with it
+        return
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection
     if driver is None or not driver.in_transaction:
