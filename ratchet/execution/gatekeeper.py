@@ -17,7 +17,7 @@ from ratchet.domain.orders import Intent, IntentState
 from ratchet.domain.refusals import Reason
 from ratchet.execution import booking
 from ratchet.failpoints import Failpoint, reach
-from ratchet.persistence import control, intents, lanes, layers
+from ratchet.persistence import control, incidents, intents, lanes, layers
 from ratchet.persistence.claims import Holder
 from ratchet.persistence.control import Control
 from ratchet.persistence.errors import CommitInDoubt
@@ -110,7 +110,7 @@ async def _decide(
         state, reason = stopped
         return await _end(tx, intent, state, reason)
     if await intents.slot_has_incident(tx, intent):
-        return await _slot_closed(tx, intent)
+        return await _slot_closed(tx, rt, intent)
     budget = rt.settings.broker
     reserve = budget.orders_per_second_for_exits if intent.purpose.opens else 0
     if not await control.take_token(
@@ -158,11 +158,13 @@ async def _exit_stopped(
     return None
 
 
-async def _slot_closed(tx: Transaction, intent: Intent) -> Ended:
+async def _slot_closed(tx: Transaction, rt: Runtime, intent: Intent) -> Ended:
     """An open incident closes the slot: an entry ends there, an exit is left to a person."""
     if intent.purpose.opens:
         return await _end(tx, intent, IntentState.BLOCKED, Reason.EXPOSED)
-    await intents.to_review(tx, intent, how="an incident is open on this contract and side")
+    why = "an incident is open on this contract and side"
+    if await intents.to_review(tx, intent, how=why):  # with an incident of its own, by which a person ends it
+        await incidents.open_for_intent(tx, intent, kind="slot_closed", summary=why, actor=rt.boot_id)
     return Ended(Reason.EXPOSED)
 
 
