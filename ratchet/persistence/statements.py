@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Column, Dialect, Integer
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import Insert
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.elements import BindParameter, ClauseElement
 from sqlalchemy.types import TypeEngine
 
 from ratchet.persistence.errors import StatementFailed
@@ -25,21 +26,22 @@ Processor = Callable[[Any], Any]
 _Slot = tuple[str | None, Processor | None, Any]
 """One argument: the caller's parameter, how it is made ready, and the value that stands where there is no parameter."""
 
-_MISSING: Any = object()
 _CACHE_LIMIT = 2_000
 
 
 class Plan:
     """One statement in one dialect: its SQL, how parameters become arguments, how values come back."""
 
-    __slots__ = ("_allowed", "_compiled", "_decoders", "_slots", "_sql", "statement")
+    __slots__ = ("_allowed", "_compiled", "_decoders", "_required", "_slots", "_sql", "statement")
 
     def __init__(self, statement: ClauseElement, dialect: Dialect, parameters: Parameters) -> None:
         self.statement = statement
-        compiled = statement.compile(dialect=dialect, column_keys=_column_keys(statement, parameters))
+        columns = _column_keys(statement, parameters)
+        compiled = _with_literals(statement).compile(dialect=dialect, column_keys=columns)
         if not isinstance(compiled, SQLCompiler):
             raise TypeError(f"not a statement: {statement!r}")
         self._allowed = frozenset(str(param.key) for param in compiled.binds.values() if not param.unique)
+        self._required = frozenset(str(param.key) for param in compiled.binds.values() if param.required)
         self._decoders = _decoders(compiled, dialect)
         self._sql, self._slots = _lay_out(compiled, parameters)
         by_caller = any(param.required for param in compiled.post_compile_params)
@@ -51,14 +53,14 @@ class Plan:
         sql, slots = self._sql, self._slots
         if not parameters.keys() <= self._allowed:
             raise StatementFailed(f"parameters {sorted(parameters.keys() - self._allowed)} are unknown to: {sql}")
+        if not parameters.keys() >= self._required:
+            raise StatementFailed(f"parameters {sorted(self._required - parameters.keys())} are missing for: {sql}")
         if self._compiled is not None:
             sql, slots = _lay_out(self._compiled, parameters)
         arguments = []
         for key, processor, value in slots:
             if key is not None:
                 value = parameters.get(key, value)
-                if value is _MISSING:
-                    raise StatementFailed(f"parameter {key!r} is missing for: {sql}")
                 if processor is not None:
                     value = processor(value)
             arguments.append(value)
@@ -94,6 +96,22 @@ class Statements:
         return made
 
 
+def _with_literals(statement: ClauseElement) -> ClauseElement:
+    """Return the statement with its own words and numbers written into its SQL.
+
+    A partial index serves a plan that is made once only if the plan knows them: `status IN ($1, $2)` could be anything.
+    """
+    if isinstance(statement, Insert):
+        return statement
+    return visitors.cloned_traverse(statement, {}, {"bindparam": _write_in})
+
+
+def _write_in(param: BindParameter[Any]) -> None:
+    values = param.value if isinstance(param.value, list | tuple) else (param.value,)
+    if param.unique and all(isinstance(value, str | int) for value in values):
+        param.literal_execute = True
+
+
 def _has_values(statement: Insert) -> bool:
     return bool(statement._values or statement._multi_values or statement.select is not None)
 
@@ -107,7 +125,9 @@ def _lay_out(compiled: SQLCompiler, parameters: Parameters) -> tuple[str, tuple[
     processors: dict[str, Any] = dict(compiled._bind_processors)
     expanded: Mapping[str, Any] = {}
     if compiled.post_compile_params or compiled.literal_execute_params:
-        given = {name: parameters[name] for name in parameters if name in compiled.binds}
+        # Also for a parameter that is missing, so that `bind` can say which.
+        named = {name: param for name, param in compiled.binds.items() if not param.unique}
+        given = {name: parameters.get(str(param.key), [] if param.expanding else None) for name, param in named.items()}
         state = compiled.construct_expanded_state(given)
         sql, names, expanded = state.statement, list(state.positiontup or []), state.parameters
         processors.update(state.processors)
@@ -121,7 +141,7 @@ def _slot(compiled: SQLCompiler, name: str, processor: Processor | None, expande
     elif param.unique:  # a literal of the statement itself
         value = param.effective_value
     else:
-        return str(param.key), processor, _MISSING if param.required else param.effective_value
+        return str(param.key), processor, param.effective_value
     return None, None, value if processor is None else processor(value)
 
 
