@@ -29,7 +29,7 @@ Made from the code by `python -m ratchet.config`; do not edit.
 Each setting is an environment variable. It can also stand in a YAML file that `RATCHET_CONFIG_FILE` names, in lower
 case and without the prefix (`http: {host: 0.0.0.0}`); the environment is stronger. A secret can be given as a file:
 `RATCHET_WEBHOOK_TOKEN_FILE=/run/secrets/token`. Lists are separated by commas. Settings are read once, at start, and
-checked together; `ratchet config check` shows what holds, without secrets.
+checked together by `ratchet config check`; `ratchet config show` prints what holds, without secrets.
 """
 
 
