@@ -7,16 +7,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from sqlalchemy import Float, Integer, String, bindparam, case, func, select, update
+from sqlalchemy import Float, Integer, String, bindparam, func, select, update
 
 from ratchet.domain.identity import AccountId, Fingerprint, SignalId, StrategyId
 from ratchet.domain.signals import OPEN, SignalKind, SignalStatus, Source
 from ratchet.persistence.database import Database
+from ratchet.persistence.tables import EXITS_FIRST, OPEN_SIGNAL
 from ratchet.persistence.tables import signal_log as s
 from ratchet.persistence.transaction import Row, Transaction
 from ratchet.persistence.types import UtcDateTime, db_now
 
-_OPEN = s.c.status.in_([str(status) for status in OPEN])
+_OPEN = s.c.status.in_(sorted(str(status) for status in OPEN))
 
 
 class Holder(Protocol):
@@ -105,11 +106,12 @@ def claim_of(row: Row) -> Claim:
     )
 
 
-# Exits first, then in order of acceptance; rows in another worker's hands are skipped, not waited for.
+# Exits first, then in order of acceptance; rows in another worker's hands are skipped, not waited for. In the words of
+# ix_signal_log_due, so that however much waits, the first few are found without sorting the rest.
 _due = (
     select(s.c.account, s.c.fingerprint, s.c.signal_ts)
-    .where(_OPEN, s.c.lease_until < db_now(-bindparam("overdue", type_=Float)))
-    .order_by(case((s.c.kind == str(SignalKind.EXIT), 0), else_=1), s.c.seq)
+    .where(OPEN_SIGNAL, s.c.lease_until < db_now(-bindparam("overdue", type_=Float)))
+    .order_by(EXITS_FIRST, s.c.seq)
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
     .cte("due")
@@ -176,7 +178,7 @@ async def take(
 
     A commit in doubt loses nothing: the lease runs out.
     """
-    async with db.transaction(name="claim") as tx:
+    async with db.single(name="claim") as tx:
         rows = await tx.all(_CLAIM, owner=owner, lease=lease_seconds, most=most, overdue=overdue_seconds)
     claims = [claim_of(row) for row in rows]
     return sorted(claims, key=lambda c: (c.kind is not SignalKind.EXIT, c.seq))

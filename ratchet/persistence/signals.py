@@ -22,7 +22,7 @@ _KEY = (
     & (s.c.fingerprint == bindparam("k_fingerprint", type_=String))
     & (s.c.signal_ts == bindparam("k_stamp", type_=UtcDateTime))
 )
-_OPEN = s.c.status.in_([str(status) for status in OPEN])
+_OPEN = s.c.status.in_(sorted(str(status) for status in OPEN))
 
 
 def _end(sources: frozenset[SignalStatus]) -> Any:

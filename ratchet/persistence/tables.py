@@ -52,6 +52,8 @@ def _words(values: Iterable[StrEnum]) -> str:
 
 
 OPEN_SIGNAL = text(f"status IN ({_words(OPEN)})")
+EXITS_FIRST = text(f"(kind <> '{SignalKind.EXIT}')")
+"""The first key of the order in which signals are claimed."""
 IN_FLIGHT_INTENT = text(f"state IN ({_words(IN_FLIGHT)})")
 LIVE_POSITION = text("status <> 'closed'")
 
@@ -97,7 +99,8 @@ signal_log = Table(
     Index("ix_signal_log_window", "account", "instrument", "kind", "layer", "signal_ts"),
     Index(
         "ix_signal_log_due",
-        "lease_until",
+        EXITS_FIRST,
+        "seq",
         postgresql_where=OPEN_SIGNAL,
         sqlite_where=OPEN_SIGNAL,
     ),

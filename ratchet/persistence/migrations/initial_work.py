@@ -346,7 +346,7 @@ def _signal_log_indexes() -> None:
     op.create_index(
         "ix_signal_log_due",
         "signal_log",
-        ["lease_until"],
+        [sa.text("(kind <> 'EXIT')"), "seq"],
         unique=False,
         postgresql_where=OPEN_SIGNAL,
         sqlite_where=OPEN_SIGNAL,
