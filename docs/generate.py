@@ -11,13 +11,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs import commands_page, http_page, metrics_page, states_page
-from ratchet.config.reference import markdown as settings
+from docs import commands_page, http_page, metrics_page, settings_page, states_page
 
 REFERENCE = Path(__file__).with_name("reference")
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "settings.md": settings,
+    "settings.md": settings_page.settings,
     "states.md": states_page.states,
     "reasons.md": states_page.reasons,
     "metrics.md": metrics_page.metrics,
