@@ -6,17 +6,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from leader.database_lease import DatabaseFence
-from leader.leadership import Leadership
+from leader.leadership import Leadership, LeadershipLost
 from leader.schedule import Duty
+from ratchet.execution.roll_plan import FencedOut
 from ratchet.observability import context
 from ratchet.runtime import Runtime
 
-Run = Callable[[Runtime, int], Awaitable[object]]
-"""One pass of a duty, under the leader's epoch: safe to repeat, to cancel, and to run in two processes at once."""
+Run = Callable[[Runtime, Leadership], Awaitable[object]]
+"""One pass of a duty, by this right to act: safe to repeat, to cancel, and to run in two processes at once."""
 
 RECOVERY_SECONDS = 60.0
 RECONCILIATION_SECONDS = 50.0
 END_OF_DAY_SECONDS = 60.0
+ROLLOVER_SECONDS = 300.0
 HOUSEKEEPING_SECONDS = 120.0
 
 END_OF_DAY_EVERY_SECONDS = 5.0
@@ -28,12 +30,14 @@ class Work:
     """What the duties run.
 
     recover: takes up what dead processes left. reconcile: compares the broker's books with ours, and opens sending
-    after an audit. end_of_day: what is due before a session's end. housekeeping: partitions ahead, old rows dropped.
+    after an audit. end_of_day: what is due before a session's end. rollover: layers leave contracts that near
+    their expiry. housekeeping: partitions ahead, old rows dropped.
     """
 
     recover: Run
     reconcile: Run
     end_of_day: Run
+    rollover: Run
     housekeeping: Run
 
 
@@ -45,7 +49,10 @@ def table(rt: Runtime, work: Work, fence: DatabaseFence) -> tuple[Duty, ...]:
         async def once(leadership: Leadership) -> object:
             await fence.check(leadership)
             with context.bound(epoch=leadership.epoch):
-                return await run(rt, leadership.epoch)
+                try:
+                    return await run(rt, leadership)
+                except FencedOut as error:
+                    raise LeadershipLost(str(error)) from error
 
         return once
 
@@ -69,6 +76,12 @@ def table(rt: Runtime, work: Work, fence: DatabaseFence) -> tuple[Duty, ...]:
             every=END_OF_DAY_EVERY_SECONDS,
             deadline=END_OF_DAY_SECONDS,
             run=fenced(work.end_of_day),
+        ),
+        Duty(
+            name="rollover",
+            every=times.rollover_seconds,
+            deadline=ROLLOVER_SECONDS,
+            run=fenced(work.rollover),
         ),
         Duty(
             name="housekeeping",

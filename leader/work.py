@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from leader.duties import Work
-from ratchet.execution import endofday, reconcile, recover, retention
+from leader.leadership import Leadership
+from ratchet.execution import endofday, reconcile, recover, retention, rollover
 from ratchet.runtime import Runtime
 
 
-async def _reconcile(rt: Runtime, epoch: int) -> str:
-    results = await reconcile.run(rt, leader_epoch=epoch)
+async def _reconcile(rt: Runtime, leadership: Leadership) -> str:
+    results = await reconcile.run(rt, leader_epoch=leadership.epoch)
     findings = sum(len(result.findings) for result in results.values())
     return f"{len(results)} of {len(rt.portfolio.accounts)} accounts compared, {findings} findings"
 
 
 WORK = Work(
-    recover=lambda rt, epoch: recover.run(rt, leader_epoch=epoch),
+    recover=lambda rt, leadership: recover.run(rt, leader_epoch=leadership.epoch),
     reconcile=_reconcile,
-    end_of_day=lambda rt, epoch: endofday.run(rt, leader_epoch=epoch),
-    housekeeping=lambda rt, epoch: retention.run(rt, leader_epoch=epoch),
+    end_of_day=lambda rt, leadership: endofday.run(rt, leader_epoch=leadership.epoch),
+    rollover=lambda rt, leadership: rollover.run(rt, leader_epoch=leadership.epoch, may_act=leadership.check),
+    housekeeping=lambda rt, leadership: retention.run(rt, leader_epoch=leadership.epoch),
 )

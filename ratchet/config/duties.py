@@ -55,6 +55,8 @@ class LeaderSettings(Section):
     """How often the broker's books are compared with ours while the session is open."""
     recovery_seconds: Seconds = 5.0
     """How often unfinished orders of others are looked for."""
+    rollover_seconds: Seconds = 60.0
+    """How often layers that near their contract's expiry are looked for, and unfinished rollovers taken up."""
     housekeeping_seconds: Seconds = 3_600.0
     """How often partitions are made ahead and old rows are dropped."""
     partitions_ahead_months: int = Field(default=3, ge=1, le=24)

@@ -49,6 +49,7 @@ TEST: Mapping[str, Any] = {
         "request_timeout_seconds": 0.25,
         "reconcile_seconds": 1.0,
         "recovery_seconds": 0.3,
+        "rollover_seconds": 1.0,
         "liveness_margin_seconds": 3.0,
     },
     "drain": {"delay_seconds": 0.0, "graceful_seconds": 5.0, "lifespan_seconds": 2.0},
