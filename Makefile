@@ -10,7 +10,7 @@ SEED ?= 1
 MINUTES ?= 2
 TESTS ?= tests
 
-.PHONY: help run test check audit bench bench-profile soak lock clean
+.PHONY: help run test check reference audit bench bench-profile soak lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -27,6 +27,9 @@ check: $(VENV)/.dev ## Lint, formatting, types, and who may import whom
 	$(BIN)/ruff format --check $(wildcard $(PATHS))
 	$(BIN)/mypy --strict $(wildcard $(PATHS))
 	$(BIN)/lint-imports
+
+reference: $(VENV)/.dev ## Renew the pages of docs/reference from the code
+	$(BIN)/python -m docs.generate
 
 audit: $(VENV)/.dev ## Look for known vulnerabilities in what we depend on
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.lock
