@@ -25,7 +25,7 @@ from ratchet.execution.resolve import resolve
 from ratchet.execution.submit import submit
 from ratchet.execution.turns import BUSY_SECONDS, DONE, Again, Turn
 from ratchet.failpoints import Failpoint, reach
-from ratchet.persistence import claims, incidents, intents, lanes, layers, market, signals
+from ratchet.persistence import claims, incidents, intents, lanes, layers, market, progress, signals
 from ratchet.persistence.claims import Claim
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
@@ -47,7 +47,7 @@ class _State:
 
 async def advance(rt: Runtime, markets: Markets, claim: Claim) -> Turn:
     """Take an entry as far as it goes now."""
-    state = await _read(rt, claim)
+    claim, state = await _read(rt, claim)
     if not _sent(state.intents):
         turn = await _prepare(rt, markets, claim, state)
         if turn is not None:
@@ -55,25 +55,12 @@ async def advance(rt: Runtime, markets: Markets, claim: Claim) -> Turn:
     return await _drive(rt, markets, claim)
 
 
-async def _read(rt: Runtime, claim: Claim) -> _State:
-    async with rt.db.transaction(name="read-entry") as tx:
-        lane = await lanes.read(tx, claim.account, claim.instrument)
-        return _State(
-            intents=await intents.of_origin(tx, claim.account, claim.fingerprint),
-            ahead=await signals.something_ahead(tx, claim),
-            superseded=lane.supersedes(claim.kind, claim.stamp),
-        )
-
-
-async def _reread(rt: Runtime, claim: Claim) -> tuple[Claim, _State]:
-    """Read the row again, whose detail now holds the plan."""
-    async with rt.db.transaction(name="read-entry") as tx:
-        fresh = await signals.by_fingerprint(tx, claim.account, claim.fingerprint)
-        found = await intents.of_origin(tx, claim.account, claim.fingerprint)
-        lane = await lanes.read(tx, claim.account, claim.instrument)
-    detail = claim.detail if fresh is None else fresh.detail
-    superseded = lane.supersedes(claim.kind, claim.stamp)
-    return replace(claim, detail=detail), _State(intents=found, ahead=False, superseded=superseded)
+async def _read(rt: Runtime, claim: Claim) -> tuple[Claim, _State]:
+    """Read what is recorded; the row's detail may hold the plan by now."""
+    async with rt.db.single(name="read-entry") as tx:
+        found = await progress.read(tx, claim)
+    state = _State(intents=found.intents, ahead=found.ahead, superseded=found.lane.supersedes(claim.kind, claim.stamp))
+    return replace(claim, detail=found.detail), state
 
 
 def _sent(found: list[Intent]) -> bool:
@@ -145,19 +132,17 @@ async def _refused_by_price(rt: Runtime, claim: Claim, seen: EntryMarket) -> Rea
     if reason is not None:
         return reason
 
-    async def work(tx: Transaction) -> Reason | None:
+    async with rt.db.single(name="quote-seen") as tx:  # the last one counts, whoever wrote it
         last = await market.read(tx, claim.account, claim.instrument)
         dated = last.quote_at is not None and (await tx.now() - last.quote_at).days < 1
         refused = price_sanity(seen.quote, last.quote_price if dated else None, limits)
         await market.set_quote(tx, claim.account, claim.instrument, stored(seen.price))
-        return refused
-
-    return await rt.db.run(work, name="quote-seen")
+    return refused
 
 
 async def _drive(rt: Runtime, markets: Markets, claim: Claim) -> Turn:
     for _ in range(_STEPS_A_TURN):
-        claim, state = await _reread(rt, claim)
+        claim, state = await _read(rt, claim)
         turn = await _one_step(rt, markets, claim, state)
         if turn is not None:
             return turn

@@ -98,7 +98,8 @@ async def intend(rt: Runtime, claim: Claim, seen: EntryMarket) -> Reason | Again
             for intent in pending:  # at the present price the plan is too large: it is made again, smaller
                 await intents.to_end(tx, intent, IntentState.SUPERSEDED, how=RESIZED)
                 await booking.release(tx, intent)
-        await _write(tx, rt, claim, seen, plan, found, books.equity)
+            books = replace(books, purse=await money.lock(tx, claim.account))
+        await _write(tx, rt, claim, seen, plan, found, books)
         return None
 
     try:
@@ -127,8 +128,8 @@ async def _stopped(tx: Transaction, claim: Claim, lane: Lane) -> Reason | Again 
 
 async def _books(tx: Transaction, rt: Runtime, claim: Claim, pending: Sequence[Intent]) -> _Books:
     """Read the account. The margin that our own unsent plan reserves is not counted against it."""
-    live = await layers.live_of_lane(tx, claim.account, claim.instrument)
     of_account = await layers.live_of_account(tx, claim.account)
+    live = [layer for layer in of_account if layer.instrument == claim.instrument]
     seen = await market.of_account(tx, claim.account)
     trade = await layers.trade_state(tx, claim.account, claim.instrument)
     purse = await money.lock(tx, claim.account)
@@ -282,21 +283,20 @@ async def _write(
     seen: EntryMarket,
     plan: LayerPlan,
     found: Sequence[Intent],
-    equity: Equity,
+    books: _Books,
 ) -> None:
     legs = _legs(rt, claim, seen, plan, attempt=1 + max((i.attempt for i in found), default=0))
     for intent in legs:
         if not await intents.plan_once(tx, intent):
             raise _SlotBusy
-    purse = await money.lock(tx, claim.account)
     limits = rt.portfolio.limits
-    purse = purse.on_day(rt.clock.now().astimezone(IST).date())
+    purse = books.purse.on_day(rt.clock.now().astimezone(IST).date())
     await money.save(
         tx,
         replace(
             purse,
             reserved=purse.reserved + sum((i.reserved for i in legs), ZERO),
-            margin_limit=stored(max(ZERO, equity.blended(limits.unrealised_weight) * limits.margin / 100)),
+            margin_limit=stored(max(ZERO, books.equity.blended(limits.unrealised_weight) * limits.margin / 100)),
         ),
     )
     await signals.note(tx, claim, {"plan": plan.to_json()})

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Boolean, Integer, String, bindparam, case, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Boolean, Integer, String, bindparam, case, func, select, text, update
 
 from ratchet.persistence.events import append
 from ratchet.persistence.tables import control, order_budget
@@ -38,19 +37,28 @@ _AUDITED = {
     for name, timeline in TIMELINE.items()
 }
 _UNIX = {
-    "postgresql": func.floor(func.extract("epoch", func.clock_timestamp())),
-    "sqlite": func.strftime("%s", "now"),
+    "postgresql": "CAST(floor(extract(epoch FROM clock_timestamp())) AS bigint)",
+    "sqlite": "CAST(strftime('%s', 'now') AS INTEGER)",
 }
-_CLOCK = {name: select(now.cast(Integer).label("second")) for name, now in _UNIX.items()}
-_BUDGET = select(order_budget).where(order_budget.c.account == bindparam("account")).with_for_update()
-_SPEND_VALUES = {
-    name: bindparam(f"new_{name}", type_=Integer) for name in ("second", "in_second", "minute", "in_minute")
-}
-_SPEND = {
-    name: make(order_budget)
-    .values(account=bindparam("account"), **_SPEND_VALUES)
-    .on_conflict_do_update(index_elements=["account"], set_=_SPEND_VALUES)
-    for name, make in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+_USED_SECOND = "CASE WHEN order_budget.second = excluded.second THEN order_budget.in_second ELSE 0 END"
+_USED_MINUTE = "CASE WHEN order_budget.minute = excluded.minute THEN order_budget.in_minute ELSE 0 END"
+_BUDGET = select(order_budget.c.account).where(order_budget.c.account == bindparam("account")).with_for_update()
+_TAKE = {
+    name: text(
+        "INSERT INTO order_budget (account, second, in_second, minute, in_minute)"
+        f" SELECT :account, clock.at, :tokens, clock.at / 60, :tokens FROM (SELECT {now} AS at) AS clock"
+        " WHERE :tokens <= :per_second AND :tokens <= :per_minute"
+        " ON CONFLICT (account) DO UPDATE SET second = excluded.second, minute = excluded.minute,"
+        f" in_second = {_USED_SECOND} + :tokens, in_minute = {_USED_MINUTE} + :tokens"
+        f" WHERE {_USED_SECOND} + :tokens <= :per_second AND {_USED_MINUTE} + :tokens <= :per_minute"
+        " RETURNING account"
+    ).bindparams(
+        bindparam("account", type_=String),
+        bindparam("tokens", type_=Integer),
+        bindparam("per_second", type_=Integer),
+        bindparam("per_minute", type_=Integer),
+    )
+    for name, now in _UNIX.items()
 }
 
 
@@ -113,18 +121,8 @@ async def take_token(tx: Transaction, account: str, *, per_second: int, per_minu
 
     Callers that leave a reserve to exits pass a smaller `per_second`.
     """
-    row = await tx.first(_BUDGET, account=account)
-    second = (await tx.one(_CLOCK[tx.dialect]))["second"]  # read after the wait for the lock, or it may be an old one
-    used_second = row["in_second"] if row is not None and row["second"] == second else 0
-    used_minute = row["in_minute"] if row is not None and row["minute"] == second // 60 else 0
-    if used_second + tokens > per_second or used_minute + tokens > per_minute:
-        return False
-    await tx.count(
-        _SPEND[tx.dialect],
-        account=account,
-        new_second=second,
-        new_in_second=used_second + tokens,
-        new_minute=second // 60,
-        new_in_minute=used_minute + tokens,
+    await tx.first(_BUDGET, account=account)  # the clock is read after the wait for the lock, or it may be an old one
+    row = await tx.first(
+        _TAKE[tx.dialect], account=account, tokens=tokens, per_second=per_second, per_minute=per_minute
     )
-    return True
+    return row is not None

@@ -100,7 +100,7 @@ _TAKEN_BY = select(p.c.id).where(
     _LIVE,
     p.c.closing_by == bindparam("by", type_=String),
 )
-_OPENED_BY = select(p.c.id).where(p.c.account == bindparam("account"), p.c.opened_by == bindparam("by", type_=String))
+_OPENED_BY = _JOINED.where(p.c.account == bindparam("account"), p.c.opened_by == bindparam("by", type_=String))
 _TRADE = select(trade).where(trade.c.account == bindparam("account"), trade.c.instrument == bindparam("instrument"))
 _TRADE_VALUES: dict[str, Any] = {
     "trade_id": bindparam("new_trade", type_=Uuid),
@@ -272,8 +272,8 @@ async def let_go(tx: Transaction, account: str, instrument: str, by: str) -> int
 
 async def opened_by(tx: Transaction, account: str, by: str) -> Layer | None:
     """Return the layer that a signal opened, if it has had a fill."""
-    row = await tx.first(_OPENED_BY, account=account, by=by)
-    return None if row is None else await get(tx, PositionId(row["id"]))
+    rows = await tx.all(_OPENED_BY, account=account, by=by)
+    return _layer_of(rows) if rows else None
 
 
 async def trade_state(tx: Transaction, account: str, instrument: str) -> TradeState:

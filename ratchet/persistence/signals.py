@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, String, Text, bindparam, func, or_, select, update
+from sqlalchemy import BigInteger, String, Text, bindparam, func, select, update
 
 from ratchet.domain.calendar import IST
-from ratchet.domain.signals import ENTRY_KINDS, OPEN, TRADE_KINDS, SignalKind, SignalStatus, Source
+from ratchet.domain.signals import ENTRY_KINDS, OPEN, TRADE_KINDS, SignalStatus, Source
 from ratchet.persistence.claims import Claim, claim_of
 from ratchet.persistence.events import append, signal_stream
 from ratchet.persistence.tables import signal_log as s
@@ -56,21 +56,6 @@ _NOTE = update(s).where(_KEY).values(detail=bindparam("new_detail", type_=Docume
 _BY_FINGERPRINT = select(s).where(s.c.account == bindparam("k_account"), s.c.fingerprint == bindparam("k_fingerprint"))
 _BY_ID = select(s).where(s.c.id == bindparam("id"))
 
-# Entries wait for every earlier open trade of their lane; a base entry waits for every open exit as well.
-_AHEAD = (
-    select(s.c.seq)
-    .where(
-        s.c.account == bindparam("account"),
-        s.c.instrument == bindparam("instrument"),
-        _OPEN,
-        or_(
-            (s.c.seq < bindparam("seq", type_=BigInteger)) & s.c.kind.in_(sorted(str(kind) for kind in TRADE_KINDS)),
-            # An exit that came later and waits for this entry is not waited for: they would wait for each other.
-            (s.c.kind == str(SignalKind.EXIT)) & (s.c.signal_ts < bindparam("stamp", type_=UtcDateTime)),
-        ),
-    )
-    .limit(1)
-)
 _ENTRIES_OPEN = (
     select(s.c.status)
     .where(
@@ -181,12 +166,6 @@ async def to_review(
 async def note(tx: Transaction, claim: Claim, facts: Mapping[str, Any]) -> None:
     """Write facts down for later turns."""
     await tx.count(_NOTE, **key_of(claim), new_detail={**claim.detail, **facts})
-
-
-async def something_ahead(tx: Transaction, claim: Claim) -> bool:
-    """Whether an earlier trade of the lane, or an exit that does not wait for this signal, is still open."""
-    row = await tx.first(_AHEAD, account=claim.account, instrument=claim.instrument, seq=claim.seq, stamp=claim.stamp)
-    return row is not None
 
 
 async def earlier_entry(tx: Transaction, claim: Claim) -> SignalStatus | None:
