@@ -5,6 +5,8 @@ from tests.docs.pages import calls, keyword, quoted, rows
 from tests.house.sources import PRODUCT, functions, python_files, tree
 
 OPENERS = ("open_incident", "open_for_intent", "review")
+PASSED_ON = ("STALE_BARS", "STUCK_SIGNALS")
+"""Constants that reach an opener through a parameter."""
 
 
 def constants() -> dict[str, str]:
@@ -22,6 +24,7 @@ def constants() -> dict[str, str]:
 def kinds() -> Iterator[str]:
     """Yield the kinds of incident that the code opens, given or by default."""
     known = constants()
+    yield from (known[name] for name in PASSED_ON)
     given = [keyword(call, "kind") for _, call, _ in calls(*OPENERS)]
     defaults = [
         default
