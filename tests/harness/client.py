@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -87,16 +87,23 @@ class Client:
         self, method: str, path: str, body: bytes | None = None, *, url: str | None = None
     ) -> tuple[int, Any]:
         """Make one call and return status and JSON (or text); 0 and the error's words if there was no answer."""
+        status, _, answer = await self.look(method, path, body, url=url)
+        return status, answer
+
+    async def look(
+        self, method: str, path: str, body: bytes | None = None, *, url: str | None = None
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """The same, with the answer's headers."""
         base = url or self._next()
         if base is None or self._session is None:
-            return 0, "no service listens"
+            return 0, {}, "no service listens"
         try:
             async with self._session.request(method, base + path, data=body, headers=self._headers) as answer:
                 if "json" in answer.content_type:
-                    return answer.status, await answer.json(content_type=None)
-                return answer.status, await answer.text()
+                    return answer.status, answer.headers, await answer.json(content_type=None)
+                return answer.status, answer.headers, await answer.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return 0, f"{type(error).__name__}: {error}"
+            return 0, {}, f"{type(error).__name__}: {error}"
 
     async def signal(self, signal_id: str) -> dict[str, Any] | None:
         """Return a signal as the API shows it, None if no service can tell now."""
