@@ -21,7 +21,7 @@ import asyncpg
 import sqlalchemy.exc
 from sqlalchemy import Index, UniqueConstraint
 
-from ratchet.persistence.tables import metadata
+from ratchet.persistence.report_tables import metadata
 
 READ_ONLY = "25006"
 DISK_FULL = "53100"

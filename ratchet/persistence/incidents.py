@@ -57,6 +57,21 @@ _CLOSE_ORPHAN = (
     )
     .values(closed_at=db_now(), closed_by=bindparam("new_by"), decision=bindparam("new_decision", type_=String))
 )
+_OPEN_OF_KIND = select(t.c.account, t.c.instrument).where(t.c.kind == bindparam("kind"), t.c.closed_at.is_(None))
+_CLOSE_ALARM = (
+    update(t)
+    .where(
+        t.c.account == bindparam("k_account", type_=String),
+        t.c.kind == bindparam("k_kind", type_=String),
+        t.c.instrument.is_not_distinct_from(bindparam("k_instrument", type_=String)),
+        t.c.closed_at.is_(None),
+    )
+    .values(
+        closed_at=db_now(),
+        closed_by=bindparam("new_by", type_=String),
+        decision=bindparam("new_decision", type_=String),
+    )
+)
 _GET = select(t).where(t.c.id == bindparam("id", type_=Uuid))
 _COUNT = select(func.count().label("open")).where(t.c.account == bindparam("account"), t.c.closed_at.is_(None))
 _NAMED_ORDERS = select(t.c.broker_order_id).where(t.c.account == bindparam("account"), t.c.broker_order_id.is_not(None))
@@ -142,6 +157,23 @@ async def close(tx: Transaction, incident_id: UUID, *, by: str, decision: str) -
 async def close_kind(tx: Transaction, kind: str, *, by: str, decision: str) -> int:
     """Close every open incident of a kind; return how many there were."""
     return await tx.count(_CLOSE_KIND, k_kind=kind, new_by=by[:64], new_decision=decision[:200])
+
+
+async def open_alarms(tx: Transaction, kind: str) -> set[tuple[str, str | None]]:
+    """Return the accounts and instruments for which an incident of a kind is open."""
+    return {(row["account"], row["instrument"]) for row in await tx.all(_OPEN_OF_KIND, kind=kind)}
+
+
+async def close_alarm(tx: Transaction, account: str, *, kind: str, instrument: str | None, by: str) -> int:
+    """Close an alarm whose cause is gone; return how many there were."""
+    return await tx.count(
+        _CLOSE_ALARM,
+        k_account=account,
+        k_kind=kind,
+        k_instrument=instrument,
+        new_by=by[:64],
+        new_decision="its cause is gone",
+    )
 
 
 async def close_orphan(tx: Transaction, account: str, order_id: str, *, by: str, decision: str) -> int:

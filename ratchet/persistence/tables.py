@@ -487,17 +487,3 @@ instance = Table(
     Column("heartbeat_at", UtcDateTime, nullable=False),
     Column("stopped_at", UtcDateTime),
 )
-
-statistics = Table(
-    "statistics",
-    metadata,
-    Column("account", String(64), nullable=False),
-    Column("day", Date, nullable=False, comment="IST day"),
-    Column("instrument", String(32), nullable=False),
-    Column("signals", Document, nullable=False, comment="how many by outcome"),
-    Column("orders", Document, nullable=False, comment="how many by end"),
-    Column("realised", Fixed, nullable=False, server_default="0", comment="rupees booked that day"),
-    Column("updated_at", UtcDateTime, nullable=False),
-    PrimaryKeyConstraint("account", "day", "instrument"),
-    Index("ix_statistics_day", "day"),
-)

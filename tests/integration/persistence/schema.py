@@ -37,7 +37,8 @@ def describe(url: str) -> set[str]:
     with engine_of(url).connect() as connection:
         queries = (_SQLITE,) if connection.dialect.name == "sqlite" else (_COLUMNS, _CONSTRAINTS, _INDEXES, _SEQUENCES)
         lines = {
-            re.sub(r"\s+", " ", part)
+            # a table that was made anew under another name is written with quotes afterwards
+            re.sub(r'^CREATE TABLE "(\w+)"', r"CREATE TABLE \1", re.sub(r"\s+", " ", part))
             for query in queries
             for line in _column(connection, query)
             for part in _parts(line)
