@@ -1,0 +1,107 @@
+"""Plays one schedule: start, hurt, heal, wait, audit."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ratchet.broken import Broken
+from ratchet.runtime import Runtime
+from tests.soak import verdict
+from tests.soak.acts import Acts
+from tests.soak.diary import Diary
+from tests.soak.market import Market
+from tests.soak.schedule import LOAD_ACCOUNTS, Schedule, draw
+from tests.soak.site import ForkedPlant, Servers, site
+from tests.soak.traffic import Traffic
+
+LEADERS = 2
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """What came of one seed. findings: empty if nothing is violated; folder: logs and books, kept if something is."""
+
+    seed: int
+    broken: str | None = None
+    seconds: float = 0.0
+    exclusive: bool = True
+    failpoints: tuple[str, ...] = ()
+    fired: list[str] = field(default_factory=list)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    diary: list[dict[str, Any]] = field(default_factory=list)
+    folder: str | None = None
+
+
+async def play(servers: Servers, folder: Path, seed: int, *, broken: Broken | None = None) -> Result:
+    """Play the schedule of a seed, with whole processes or those of a broken build."""
+    began = time.monotonic()
+    schedule = draw(seed)
+    result = Result(
+        seed=seed,
+        broken=None if broken is None else str(broken),
+        exclusive=schedule.exclusive,
+        failpoints=schedule.failpoints,
+    )
+    await asyncio.to_thread(servers.valkey.flush)
+    exclusive = {"BROKER__EXCLUSIVE_ACCOUNT": str(schedule.exclusive).lower()}
+    async with site(servers, folder, load_accounts=LOAD_ACCOUNTS, settings=exclusive) as (plant, rt):
+        await _start(plant, schedule, broken)
+        await _hurt_and_audit(plant, rt, schedule, result)
+    result.seconds = round(time.monotonic() - began, 1)
+    if result.findings:
+        result.folder = str(folder)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+async def _start(plant: ForkedPlant, schedule: Schedule, broken: Broken | None) -> None:
+    build = "" if broken is None else str(broken)
+    for failpoints in schedule.failpoints:
+        plant.new_service(failpoints=failpoints, broken_build=build)
+    for _ in range(LEADERS):
+        plant.new_leader(broken_build=build)
+    for process in [*plant.services, *plant.leaders]:
+        process.spawn()
+    await plant.open_sending()
+    for process in [*plant.services, *plant.leaders]:
+        await process.listening()
+
+
+async def _hurt_and_audit(plant: ForkedPlant, rt: Runtime, schedule: Schedule, result: Result) -> None:
+    diary, market = Diary(), Market()
+    acts = Acts(plant, rt, market, diary)
+    traffic = Traffic(plant.client, market, diary)
+    keeper = asyncio.create_task(acts.keep_running(), name="keeper")
+    try:
+        sending = asyncio.create_task(traffic.send(schedule.signals), name="traffic")
+        await acts.play(schedule.acts)
+        await acts.heal()
+        await sending
+        diary.note("every signal is answered")
+        unfinished = await verdict.at_rest(rt)
+        diary.note("at rest")
+        found = verdict.finding("I3", "every signal ends, or is held by a person who was told", unfinished)
+        found += await verdict.audit(rt)
+        found += verdict.finding("G2", "what was accepted is stored", await verdict.lost(rt, traffic.answered))
+        found += verdict.finding("T1", "a sender is answered, twice with the same signal", traffic.broken)
+        diary.note("audited")
+        result.counts = await verdict.counts(rt)
+    finally:
+        await _ended(keeper)
+    result.fired = [line for process in plant.processes for line in plant.fired(process)]
+    result.findings = found
+    result.diary = diary.entries
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()

@@ -1,0 +1,114 @@
+"""Where schedules play: servers and a nursery for many of them, a database and a broker for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from ratchet.bootstrap import open_runtime
+from ratchet.config import Settings
+from ratchet.config.portfolio import DEFAULT_FILE
+from ratchet.persistence import migrate
+from ratchet.runtime import Runtime
+from tests.harness import Plant, Process
+from tests.servers import PostgresServer, ValkeyServer
+from tests.soak.nursery import Forked, Nursery
+
+_LADDER = {"rung_seconds": 0.3, "rungs": 4, "option_rungs": 4}
+"""Orders that do not fill give up within two seconds."""
+
+
+class Servers:
+    """What many schedules share, for the time of the block."""
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        self.postgres = self._stack.enter_context(PostgresServer())
+        self.valkey = self._stack.enter_context(ValkeyServer())
+        self.nursery = self._stack.enter_context(Nursery())
+        self.fresh_database()  # migrations may not run in two threads at once: the template is made here
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def fresh_database(self) -> str:
+        """Return the address of a new database with our tables."""
+        return self.postgres.create_migrated_database(_migrate)
+
+
+class ForkedPlant(Plant):
+    """A plant whose processes come from a nursery, on the portfolio of the soak."""
+
+    def __init__(self, folder: Path, servers: Servers, **more: Any) -> None:
+        super().__init__(folder, **more)
+        self.servers = servers
+        self._settings["PORTFOLIO_FILE"] = str(folder / "portfolio.yaml")
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        rows = yaml.safe_load(DEFAULT_FILE.read_text())
+        rows["ladder"] |= _LADDER
+        (self.folder / "portfolio.yaml").write_text(yaml.safe_dump(rows))
+        return self
+
+    def loaded(self, **more: Any) -> Settings:
+        """Return settings for code of this process."""
+        return super().loaded(portfolio_file=self.folder / "portfolio.yaml", **more)
+
+    def _made(self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Process:
+        made = Forked(name, arguments, environment, log=self.folder / f"{name}.log", watchdog=self._watchdog)
+        made.nursery = self.servers.nursery
+        return made
+
+
+@asynccontextmanager
+async def site(
+    servers: Servers,
+    folder: Path,
+    *,
+    load_accounts: int = 0,
+    redis: bool = True,
+    settings: Mapping[str, str] | None = None,
+) -> AsyncIterator[tuple[ForkedPlant, Runtime]]:
+    """Open a plant with a fresh database and a running simulator, and a runtime of this process on the same.
+
+    Sending is not open yet.
+    """
+    url = await asyncio.to_thread(servers.fresh_database)
+    try:
+        async with AsyncExitStack() as stack:
+            plant = await stack.enter_async_context(
+                ForkedPlant(
+                    folder,
+                    servers,
+                    database_url=url,
+                    redis_url=servers.valkey.url if redis else None,
+                    load_accounts=load_accounts,
+                    settings=settings,
+                )
+            )
+            await plant.start_simulator()
+            loaded = plant.loaded(broker=_broker_of(settings or {}))
+            rt = await stack.enter_async_context(open_runtime(loaded, role="cli"))
+            await rt.db.open()
+            yield plant, rt
+    finally:
+        await asyncio.to_thread(servers.postgres.drop_database, url)
+
+
+def _broker_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the broker's settings among environment variables, as the tree has them."""
+    prefix = "BROKER__"
+    return {"kind": "simulator"} | {
+        name.removeprefix(prefix).lower(): value for name, value in settings.items() if name.startswith(prefix)
+    }
+
+
+def _migrate(url: str) -> None:
+    migrate.up(url)

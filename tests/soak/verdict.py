@@ -1,0 +1,86 @@
+"""After the damage: every signal ends or is held by a person, and then nothing may be violated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import aiohttp
+from sqlalchemy import func, select
+
+from ratchet.brokers.base import BrokerError
+from ratchet.persistence import audits
+from ratchet.persistence.errors import PersistenceError
+from ratchet.persistence.tables import incident, order_intent, signal_log
+from ratchet.runtime import Runtime
+from tests.harness import Delivery, violations
+
+REST_SECONDS = 45.0
+SETTLE_SECONDS = 6.0
+"""How long the leader may take to name what it finds: a few intervals of reconciliation."""
+
+Finding = dict[str, Any]
+
+
+async def at_rest(rt: Runtime, *, within: float = REST_SECONDS) -> list[Finding]:
+    """Wait until every signal has ended, is in review, or stands behind a review; return those that do not."""
+    deadline = asyncio.get_running_loop().time() + within
+    left: list[Finding] = []
+    while asyncio.get_running_loop().time() < deadline:
+        try:
+            left = await _unfinished(rt)
+        except PersistenceError:
+            left = [{"database": "away"}]
+        if not left:
+            return []
+        await asyncio.sleep(0.1)
+    return left
+
+
+async def _unfinished(rt: Runtime) -> list[Finding]:
+    async with rt.db.reading(name="soak") as tx:
+        rows = await audits.overdue(tx, before=await tx.now())
+        held = {(row["account"], row["instrument"]) for row in await audits.in_review(tx) if row["has_incident"]}
+    return [dict(row) for row in rows if (row["account"], row["instrument"]) not in held]
+
+
+async def audit(rt: Runtime, *, within: float = SETTLE_SECONDS) -> list[Finding]:
+    """Return the violated invariants that stay violated."""
+    deadline = asyncio.get_running_loop().time() + within
+    while True:
+        try:
+            found = [asdict(finding) for finding in await violations(rt)]
+        except (PersistenceError, BrokerError, aiohttp.ClientError) as error:
+            found = [{"invariant": "audit", "meaning": "the audit can be made", "count": 1, "rows": [str(error)]}]
+        if not found or asyncio.get_running_loop().time() > deadline:
+            return found
+        await asyncio.sleep(0.3)
+
+
+async def lost(rt: Runtime, answered: Sequence[Delivery]) -> list[Finding]:
+    """Return the signals that were answered with a 2xx and are not stored."""
+    async with rt.db.single(name="soak") as tx:
+        stored = {str(row["id"]) for row in await tx.all(select(signal_log.c.id))}
+    return [{"lost": delivery.id} for delivery in answered if delivery.id not in stored]
+
+
+async def counts(rt: Runtime) -> dict[str, dict[str, int]]:
+    """Return how signals and orders have ended, and what people were called for."""
+    found = {}
+    async with rt.db.reading(name="soak") as tx:
+        for name, column in (
+            ("signals", signal_log.c.status),
+            ("reasons", signal_log.c.reason),
+            ("orders", order_intent.c.state),
+            ("incidents", incident.c.kind),
+        ):
+            rows = await tx.all(select(column.label("state"), func.count().label("n")).group_by(column))
+            found[name] = {str(row["state"]): row["n"] for row in rows}
+    return found
+
+
+def finding(invariant: str, meaning: str, rows: Sequence[Any]) -> list[Finding]:
+    """Return rows as a finding, nothing if there are none."""
+    return [{"invariant": invariant, "meaning": meaning, "count": len(rows), "rows": list(rows)[:20]}] if rows else []
