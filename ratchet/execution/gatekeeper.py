@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from ratchet.broken import Broken, is_broken
 from ratchet.domain.calendar import IST
 from ratchet.domain.checks import Age, age_of
 from ratchet.domain.orders import Intent, IntentState
@@ -96,7 +97,10 @@ async def _decide(
     opening: bool,
 ) -> Intent | NotNow | Ended:
     switches = await control.share(tx)
-    await claim.hold(tx, seconds_left=rt.settings.execution.lease_left_to_send_seconds)
+    if is_broken(Broken.NO_COMPARE_AND_SET):
+        await claim.lock(tx)
+    else:
+        await claim.hold(tx, seconds_left=rt.settings.execution.lease_left_to_send_seconds)
     lane = await lanes.lock(tx, intent.account, intent.instrument)
     if not switches.audited:
         return NotNow(1.0, "the order books are not audited yet")

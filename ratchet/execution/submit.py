@@ -74,12 +74,26 @@ async def _permitted(
     """Ask for the permission and, with it, post and record."""
     posting.add(intent.id)
     try:
+        if is_broken(Broken.NO_INTENT):
+            return await _post_unwritten(rt, claim, intent, baseline, price, opening=opening)
         answer = await gatekeeper.permit(rt, claim, intent, baseline=baseline, price=price, opening=opening)
         if isinstance(answer, Permit):
             await _post_then_record(rt, claim, answer, price)
         return answer
     finally:
         posting.discard(intent.id)
+
+
+async def _post_unwritten(
+    rt: Runtime, claim: Holder, intent: Intent, baseline: list[str], price: Decimal, *, opening: bool
+) -> Answer:
+    """Post before anything durable says that an order may be out: for the broken build that must be caught."""
+    outcome = await _post(rt, intent, price, rt.settings.broker.send_window_seconds)
+    await reach(Failpoint.K10)
+    answer = await gatekeeper.permit(rt, claim, intent, baseline=baseline, price=price, opening=opening)
+    if isinstance(answer, Permit):
+        await record.outcome(rt, claim, answer.intent, outcome)
+    return answer
 
 
 async def _post_then_record(rt: Runtime, claim: Holder, permit: Permit, price: Decimal) -> None:
