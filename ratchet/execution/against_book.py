@@ -81,6 +81,7 @@ async def check(tx: Transaction, rt: Runtime, book: AuditBook) -> dict[str, Rows
     if book.knows_ghosts:
         found["I1"] = list(_twins(book))
         found["I6"] = list(_denied(ours, book))
+        found["I7"] += _taken(ours, book)
     if book.calls is not None:
         found["I18"] = list(_bursts(book))
     return found
@@ -157,6 +158,16 @@ def _unowned(ours: _Ours, book: AuditBook) -> Iterator[dict[str, Any]]:
         )
         for order in found:
             yield {"account": account, "order": order.order_id, "symbol": order.symbol, "status": order.status}
+
+
+def _taken(ours: _Ours, book: AuditBook) -> Iterator[dict[str, Any]]:
+    """I7, where the book tells who made what: an order taken for an intent's that another one, or a person, made."""
+    makers = {(entry.account, entry.order.order_id): entry.ghost for entry in book.orders}
+    for row in ours.states:
+        made_by = makers.get((row["account"], row["broker_order_id"]))
+        by_hand = (row["how"] or "").startswith(audits.DECIDED)
+        if made_by is not None and made_by != str(row["id"]) and not by_hand:
+            yield {**row, "made_by": made_by}
 
 
 def _wrong_signs(ours: _Ours, book: AuditBook) -> Iterator[dict[str, Any]]:

@@ -180,7 +180,7 @@ _ENDED_AT_BROKER = select(i.id, i.account, i.symbol, i.state, i.filled, i.broker
     i.sent_at.is_not(None),
     i.terminal_at < bindparam("before", type_=UtcDateTime),
 )
-_STATES = select(i.id, i.account, i.state, i.broker_order_id)
+_STATES = select(i.id, i.account, i.state, i.broker_order_id, i.how)
 _NAMED = select(incident.c.account, incident.c.broker_order_id).where(incident.c.broker_order_id.is_not(None))
 
 
@@ -320,7 +320,7 @@ async def ended_at_broker(tx: Transaction, *, before: datetime) -> list[Row]:
 
 
 async def intent_states(tx: Transaction) -> list[Row]:
-    """Return id, account, state and order id of every intent."""
+    """Return id, account, state, order id and `how` of every intent."""
     return await tx.all(_STATES)
 
 

@@ -42,8 +42,8 @@ def a_book_order(order_id: str, **changes: Any) -> BookOrder:
     return replace(order, **changes)
 
 
-def an_entry(order: BookOrder, ghost: str = "") -> AuditOrder:
-    """Return an order as the auditor gets it."""
+def an_entry(order: BookOrder, ghost: str | None = None) -> AuditOrder:
+    """Return an order as the auditor gets it; ghost: who made it, None where nobody knows."""
     return AuditOrder(account="main", order=order, day=STAMP.date(), ghost=ghost)
 
 

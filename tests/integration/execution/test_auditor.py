@@ -158,6 +158,18 @@ async def test_i7_an_order_without_an_owner(rt: Runtime) -> None:
     assert await violated(rt, book) == set()
 
 
+async def test_i7_an_order_that_an_intent_took_for_its_own(rt: Runtime) -> None:
+    intent = uuid4()
+
+    async def rows(tx: Transaction) -> None:
+        await add_intent(tx, IntentState.WORKING, id=intent, symbol=GOLD, broker_order_id="1", broker_day=STAMP.date())
+
+    await seed(rt, rows)
+    assert await violated(rt, a_book(an_entry(a_book_order("1"), str(intent)))) == set()
+    assert await violated(rt, a_book(an_entry(a_book_order("1"), ""))) == {"I7"}
+    assert await violated(rt, a_book(an_entry(a_book_order("1"), str(uuid4())))) == {"I7"}
+
+
 async def test_i8_money_that_is_not_the_sum_of_its_parts(rt: Runtime) -> None:
     async def counted(change: str) -> list[str]:
         await seed(rt, lambda tx: tx.count(text(change)))
