@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
+import logging
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from ratchet import broken, failpoints
+from ratchet import __version__, broken, failpoints
 from ratchet.brokers.openalgo.client import OpenAlgoBroker
 from ratchet.brokers.openalgo.session import create_session
 from ratchet.brokers.openalgo.transport import Timeouts
 from ratchet.clock import Clock, SystemClock
 from ratchet.config import LoadedPortfolio, Settings, load_portfolio
 from ratchet.coordination import Hints, NoHints, RedisHints
+from ratchet.coordination.breaker import Breaker
 from ratchet.observability import metrics
 from ratchet.persistence.database import Database, DatabaseOptions
+from ratchet.persistence.revision import newest
 from ratchet.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 
 def options_of(settings: Settings, *, role: str) -> DatabaseOptions:
@@ -52,12 +58,15 @@ async def open_runtime(
     arm_for_tests(settings)
     loaded = portfolio or load_portfolio(settings)
     used_clock = clock or SystemClock()
+    metrics.BUILD.info({"version": __version__, "schema": newest()})
     async with AsyncExitStack() as stack:
         lock_file = stack.enter_context(_alive())
         db = Database(options_of(settings, role=role), clock=used_clock, observe=_database_observed)
-        stack.push_async_callback(db.close)
+        metrics.DATABASE_POOL.labels("in_use").set_function(lambda: db.in_use)
+        metrics.DATABASE_POOL.labels("waiting").set_function(lambda: db.waiting)
+        stack.push_async_callback(_close, db.close, "the database", settings)
         hints = _hints(settings, used_clock)
-        stack.push_async_callback(hints.close)
+        stack.push_async_callback(_close, hints.close, "redis", settings)
         brokers = await _brokers(settings, loaded, used_clock, stack)
         yield Runtime(
             settings=settings,
@@ -69,6 +78,15 @@ async def open_runtime(
             boot_id=f"{role}-{uuid4().hex[:16]}",
             lock_file=lock_file,
         )
+
+
+async def _close(close: Callable[[], Awaitable[None]], what: str, settings: Settings) -> None:
+    """Close what was opened; a peer that does not answer must not keep the process alive."""
+    try:
+        async with asyncio.timeout(settings.drain.lifespan_seconds):
+            await close()
+    except TimeoutError:
+        log.warning("%s was not closed in time", what, extra={"event": "close_timed_out"})
 
 
 def arm_for_tests(settings: Settings) -> None:
@@ -103,6 +121,12 @@ def _hints(settings: Settings, clock: Clock) -> Hints:
         prefix=settings.redis.key_prefix,
         timeout=settings.redis.timeout_seconds,
         connections=settings.redis.pool_size,
+        breaker=Breaker(
+            clock,
+            failures=settings.redis.breaker_failures,
+            first=settings.redis.breaker_first_probe_seconds,
+            longest=settings.redis.breaker_longest_probe_seconds,
+        ),
     )
 
 
@@ -112,7 +136,7 @@ async def _brokers(
     session = create_session(
         connections=settings.broker.connections, write_timeout_seconds=settings.broker.write_timeout_seconds
     )
-    stack.push_async_callback(session.close)
+    stack.push_async_callback(_close, session.close, "the broker's connections", settings)
     broker = settings.broker
     timeouts = Timeouts(
         connect=broker.connect_timeout_seconds,
@@ -146,5 +170,7 @@ def _broker_observed(call: str, outcome: str, seconds: float) -> None:
 
 def _database_observed(name: str, seconds: float, outcome: str) -> None:
     metrics.DATABASE_SECONDS.labels(name).observe(seconds)
+    if outcome == "in_doubt":
+        metrics.DATABASE_DOUBTS.inc()
     if outcome != "ok":
         metrics.DATABASE_RETRIES.labels(outcome).inc()

@@ -111,6 +111,8 @@ class Worker:
         )
         for claim in taken:
             metrics.CLAIMS.labels("claimed" if claim.epoch == 1 else "again").inc()
+            if claim.epoch == 1:
+                metrics.QUEUE_SECONDS.observe(max(0.0, (self._rt.clock.now() - claim.received_at).total_seconds()))
             task = asyncio.create_task(self._turn(claim), name=f"turn of {claim.id}")
             self._hand[task] = claim
             task.add_done_callback(self._turn_over)

@@ -10,6 +10,7 @@ from sqlalchemy import String, Uuid, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.domain.orders import Intent
+from ratchet.observability import metrics
 from ratchet.persistence.events import append
 from ratchet.persistence.tables import incident as t
 from ratchet.persistence.transaction import Row, Transaction
@@ -126,6 +127,7 @@ async def open_incident(
     if opened:
         facts = {"kind": kind, "symbol": symbol, "side": side, "order": broker_order_id, "summary": summary[:1000]}
         await append(tx, stream=f"incident:{incident_id}", kind="incident", actor=actor, data=facts)
+        tx.after_commit.append(metrics.INCIDENTS.labels(kind).inc)
     return opened == 1
 
 

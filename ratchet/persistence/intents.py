@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ratchet.broken import Broken, is_broken
 from ratchet.domain.identity import AccountId, BrokerOrderId, IntentId, PositionId
 from ratchet.domain.orders import IN_FLIGHT, Intent, IntentState, Purpose, Side, sources_of
+from ratchet.observability import metrics
 from ratchet.persistence.tables import incident
 from ratchet.persistence.tables import order_intent as t
 from ratchet.persistence.transaction import Row, Transaction
@@ -156,6 +157,13 @@ _OPEN_INCIDENT = (
 )
 
 
+def _entered(tx: Transaction, state: IntentState, rows: int = 1) -> bool:
+    """Count an intent that enters a state, once that is committed; return whether it does."""
+    if rows == 1:
+        tx.after_commit.append(metrics.INTENT_TRANSITIONS.labels(str(state)).inc)
+    return rows == 1
+
+
 def intent_of(row: Row) -> Intent:
     """Return the intent that a row describes."""
     return Intent(
@@ -209,7 +217,8 @@ async def plan_once(tx: Transaction, intent: Intent) -> bool:
         "state": str(intent.state),
         "targets": [str(target) for target in intent.targets],
     }
-    return await tx.first(_PLAN[tx.dialect], **values) is not None
+    planned = await tx.first(_PLAN[tx.dialect], **values) is not None
+    return _entered(tx, IntentState.PENDING, int(planned))
 
 
 async def of_origin(tx: Transaction, account: str, origin: str) -> list[Intent]:
@@ -284,17 +293,20 @@ async def to_sending(
         new_price=price,
         new_day=day,
     )
+    _entered(tx, IntentState.SENDING, int(row is not None))
     return None if row is None else intent_of(row)
 
 
 async def take_back(tx: Transaction, intent: Intent, *, sender: str, epoch: int, how: str) -> bool:
     """SENDING -> PENDING, by the sender that knows that no byte was written."""
-    return await tx.count(_TAKE_BACK, k_id=intent.id, k_sender=sender, k_epoch=epoch, new_how=how[:200]) == 1
+    rows = await tx.count(_TAKE_BACK, k_id=intent.id, k_sender=sender, k_epoch=epoch, new_how=how[:200])
+    return _entered(tx, IntentState.PENDING, rows)
 
 
 async def to_unknown(tx: Transaction, intent: Intent, *, answered_at: datetime | None, how: str) -> bool:
     """SENDING -> UNKNOWN: the call is over and nobody knows what it did."""
-    return await tx.count(_UNKNOWN, k_id=intent.id, new_answered_at=answered_at, new_how=how[:200]) == 1
+    rows = await tx.count(_UNKNOWN, k_id=intent.id, new_answered_at=answered_at, new_how=how[:200])
+    return _entered(tx, IntentState.UNKNOWN, rows)
 
 
 async def looked(tx: Transaction, intent: Intent, good_looks: Iterable[datetime]) -> None:
@@ -304,19 +316,21 @@ async def looked(tx: Transaction, intent: Intent, good_looks: Iterable[datetime]
 
 async def to_working(tx: Transaction, intent: Intent, *, order_id: BrokerOrderId, how: str) -> bool:
     """Bind the broker's order."""
-    return await tx.count(_WORKING, k_id=intent.id, new_order_id=order_id, new_how=how[:200]) == 1
+    rows = await tx.count(_WORKING, k_id=intent.id, new_order_id=order_id, new_how=how[:200])
+    return _entered(tx, IntentState.WORKING, rows)
 
 
 async def to_review(tx: Transaction, intent: Intent, *, how: str) -> bool:
     """Leave the intent to a person."""
-    return await tx.count(_REVIEW, k_id=intent.id, new_how=how[:200]) == 1
+    return _entered(tx, IntentState.REVIEW, await tx.count(_REVIEW, k_id=intent.id, new_how=how[:200]))
 
 
 async def to_end(
     tx: Transaction, intent: Intent, state: IntentState, *, how: str, order_id: BrokerOrderId | None = None
 ) -> bool:
     """End the intent in a terminal state; False if the table does not allow it from where the row is."""
-    return await tx.count(_ENDS[state], k_id=intent.id, new_how=how[:200], new_order_id=order_id) == 1
+    rows = await tx.count(_ENDS[state], k_id=intent.id, new_how=how[:200], new_order_id=order_id)
+    return _entered(tx, state, rows)
 
 
 async def see_end(tx: Transaction, intent: Intent, status: str | None) -> None:

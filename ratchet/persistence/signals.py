@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, String, Text, bindparam, func, select, update
 
 from ratchet.domain.calendar import IST
 from ratchet.domain.signals import ENTRY_KINDS, OPEN, TRADE_KINDS, SignalStatus, Source
+from ratchet.observability import metrics
 from ratchet.persistence.claims import Claim, claim_of
 from ratchet.persistence.events import append, signal_stream
 from ratchet.persistence.tables import signal_log as s
@@ -142,7 +143,14 @@ async def end(
             data={"reason": reason, **(detail or {})},
         )
         await tx.count(_WAKE_LANE, k_account=claim.account, k_instrument=claim.instrument)
+        tx.after_commit.append(lambda: _count_end(claim, status, reason))
     return ended == 1
+
+
+def _count_end(claim: Claim, status: SignalStatus, reason: str) -> None:
+    metrics.SIGNALS.labels(str(claim.kind), str(status)).inc()
+    if status is not SignalStatus.EXECUTED:
+        metrics.SIGNAL_REASONS.labels(reason).inc()
 
 
 async def to_review(
