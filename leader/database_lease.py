@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from leader.leadership import Leadership, LeadershipLost
 from leader.lease import LeaseConflict, LeaseUnavailable, Record
+from ratchet.clock import Clock
 from ratchet.persistence import leases
 from ratchet.persistence.database import Database
 from ratchet.persistence.errors import PersistenceError
@@ -20,8 +21,9 @@ ROLE = "leader"
 class DatabaseLease:
     """The lease `name`. Every write is one statement that commits by itself."""
 
-    def __init__(self, db: Database, name: str = ROLE) -> None:
+    def __init__(self, db: Database, clock: Clock, name: str = ROLE) -> None:
         self._db = db
+        self._clock = clock
         self._name = name
 
     async def get(self) -> Record | None:
@@ -55,6 +57,14 @@ class DatabaseLease:
         if row is None:
             raise LeaseConflict("somebody wrote the lease in between")
         return _record(row)
+
+    async def wait(self, seen: Record | None, timeout: float) -> Record | None:
+        """Return the record as it is after `timeout` seconds. Raises LeaseUnavailable."""
+        await self._clock.sleep(timeout)
+        return await self.get()
+
+    async def close(self) -> None:
+        """Do nothing: the database is closed by who opened it."""
 
     @asynccontextmanager
     async def _statement(self) -> AsyncIterator[Transaction]:

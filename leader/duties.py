@@ -19,6 +19,7 @@ RECOVERY_SECONDS = 60.0
 RECONCILIATION_SECONDS = 50.0
 END_OF_DAY_SECONDS = 60.0
 ROLLOVER_SECONDS = 300.0
+FIGURES_SECONDS = 50.0
 HOUSEKEEPING_SECONDS = 120.0
 
 END_OF_DAY_EVERY_SECONDS = 5.0
@@ -31,13 +32,15 @@ class Work:
 
     recover: takes up what dead processes left. reconcile: compares the broker's books with ours, and opens sending
     after an audit. end_of_day: what is due before a session's end. rollover: layers leave contracts that near
-    their expiry. housekeeping: partitions ahead, old rows dropped.
+    their expiry. figures: the days' statistics, the curve of equity, alarms for what stays away. housekeeping:
+    partitions ahead, old rows dropped.
     """
 
     recover: Run
     reconcile: Run
     end_of_day: Run
     rollover: Run
+    figures: Run
     housekeeping: Run
 
 
@@ -82,6 +85,12 @@ def table(rt: Runtime, work: Work, fence: DatabaseFence) -> tuple[Duty, ...]:
             every=times.rollover_seconds,
             deadline=ROLLOVER_SECONDS,
             run=fenced(work.rollover),
+        ),
+        Duty(
+            name="figures",
+            every=times.figures_seconds,
+            deadline=FIGURES_SECONDS,
+            run=fenced(work.figures),
         ),
         Duty(
             name="housekeeping",

@@ -6,10 +6,9 @@ this process saw it change, never by a time that another machine wrote into it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from leader.lease import Record
+from leader.lease import ANY, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +26,27 @@ class View:
     """What one process knows.
 
     unchanged_since: when it first saw the record as it is. renewed_at: while it leads, when it sent the last write
-    that succeeded; None while it does not lead.
+    that succeeded; None while it does not lead. handed_to: for whom the lease was given back, if for somebody.
     """
 
     identity: str
     record: Record | None = None
     unchanged_since: float = 0.0
     renewed_at: float | None = None
+    handed_to: str = ""
+
+    @property
+    def pod(self) -> str:
+        """The first part of the identity: what people call this process."""
+        return self.identity.partition("_")[0]
 
     def saw(self, record: Record | None, now: float) -> View:
         """Return the view after a read."""
         if record == self.record:
             return self
-        return replace(self, record=record, unchanged_since=now)
+        freed = record is not None and not record.holder
+        handed_to = self.record.hand_over_to if freed and self.record is not None else ""
+        return replace(self, record=record, unchanged_since=now, handed_to=handed_to)
 
     def wrote(self, record: Record, sent_at: float) -> View:
         """Return the view after a write of ours that succeeded and was sent at `sent_at`: we lead."""
@@ -84,18 +91,20 @@ class Lost:
     why: str
 
 
-Step = Create | Take | Renew | Wait | Lost
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """We lead, and a person wants another one to: a pod, or ANY."""
+
+    to: str
 
 
-def nobody(_holder: str) -> bool:
-    """Return False: no holder is proven dead."""
-    return False
+Step = Create | Take | Renew | Wait | Lost | HandOver
 
 
-def step(view: View, now: float, times: Times, proven_dead: Callable[[str], bool] = nobody) -> Step:
+def step(view: View, now: float, times: Times, *, holder_is_dead: bool = False) -> Step:
     """Return what to do now.
 
-    proven_dead: whether the process of that holder identity is known to run no more; its lease need not run out.
+    holder_is_dead: the process that the record names is proven to run no more; its lease need not run out.
     """
     if view.renewed_at is not None:
         return _while_leading(view, view.renewed_at, now, times)
@@ -103,8 +112,11 @@ def step(view: View, now: float, times: Times, proven_dead: Callable[[str], bool
     if record is None:
         return Create()
     runs_out = view.unchanged_since + record.duration_seconds
+    first_go = view.unchanged_since + times.retry_period
+    if not record.holder and view.handed_to not in ("", ANY, view.pod) and now < first_go:
+        return Wait(first_go)
     # A lease in our own name that we do not lead by is an older win of ours that ended: taken again, it counts anew.
-    if not record.holder or record.holder == view.identity or now >= runs_out or proven_dead(record.holder):
+    if not record.holder or record.holder == view.identity or now >= runs_out or holder_is_dead:
         return Take(record, record.transitions + 1)
     return Wait(min(runs_out, now + times.retry_period))
 
@@ -121,5 +133,7 @@ def _while_leading(view: View, renewed_at: float, now: float, times: Times) -> S
         return Lost(f"the lease is held by {view.record.holder or 'nobody'}")
     if now >= right_to_act_ends(renewed_at, times):
         return Lost("the lease could not be renewed in time")
+    if view.record.hand_over_to not in ("", view.pod):
+        return HandOver(view.record.hand_over_to)
     due = renewed_at + times.retry_period
     return Renew(view.record) if now >= due else Wait(due)

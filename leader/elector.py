@@ -11,13 +11,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
-from leader.election import Create, Lost, Renew, Take, Times, View, nobody, right_to_act_ends, step
+from leader.announcing import Announce, Moment, to_nobody
+from leader.election import Create, HandOver, Lost, Renew, Take, Times, View, right_to_act_ends, step
 from leader.leadership import Leadership, LeadershipLost
 from leader.lease import Fence, Lease, LeaseConflict, LeaseUnavailable, Record
+from leader.standing import Standing
 from ratchet.clock import Clock, boottime
+from ratchet.failpoints import Failpoint, reach
 from ratchet.observability import metrics
 
 log = logging.getLogger(__name__)
@@ -30,16 +32,13 @@ JITTER = 0.2
 
 T = TypeVar("T")
 Work = Callable[[Leadership], Awaitable[None]]
+Dead = Callable[[str], Awaitable[bool]]
+"""Whether the process of a holder's identity is proven to run no more."""
 
 
-@dataclass(slots=True)
-class Standing:
-    """What probes and `/health` show."""
-
-    epoch: int | None = None
-    holder: str | None = None
-    renewed_at: float | None = None
-    transitions: int = 0
+async def nobody(_holder: str) -> bool:
+    """Return False: no holder is proven dead."""
+    return False
 
 
 class Elector:
@@ -53,7 +52,9 @@ class Elector:
         identity: str,
         times: Times,
         clock: Clock,
-        proven_dead: Callable[[str], bool] = nobody,
+        proven_dead: Dead = nobody,
+        announce: Announce = to_nobody,
+        standing: Standing | None = None,
         now: Callable[[], float] = boottime,
     ) -> None:
         self._lease = lease
@@ -61,10 +62,12 @@ class Elector:
         self._times = times
         self._clock = clock
         self._proven_dead = proven_dead
+        self._announce = announce
         self._now = now
         self._view = View(identity=identity)
+        self._complaint = ""
         self._stopping = asyncio.Event()
-        self.standing = Standing()
+        self.standing = standing or Standing()
 
     @property
     def identity(self) -> str:
@@ -84,42 +87,63 @@ class Elector:
 
     async def _stand_by(self) -> Leadership | None:
         """Return once the lease and the epoch are ours; None when stopped."""
+        known = False
         while not self._stopping.is_set():
             try:
-                if await self._try_to_win():
-                    leadership = await self._take_epoch()
-                    if leadership is not None:
-                        return leadership
-                    await self._release()
-                await self._pause_until(self._next_try())
+                if not known:
+                    await self._read()
+                    known = True
+                if not await self._try_to_win():
+                    continue
+                leadership = await self._take_epoch()
+                if leadership is not None:
+                    return leadership
+                await self._release()
+                await self._pause_until(self._now() + self._times.retry_period * random.uniform(1, 1 + JITTER))
             except LeaseConflict:
                 metrics.LEADER_RENEW_FAILURES.labels("conflict").inc()
                 await self._pause_until(self._now() + random.uniform(0, self._times.retry_period * JITTER))
             except LeaseUnavailable as error:
                 metrics.LEADER_RENEW_FAILURES.labels("unavailable").inc()
-                log.debug("the lease cannot be reached", extra={"event": "lease_unavailable", "error": str(error)})
+                self._complain(error)
                 await self._pause_until(self._now() + self._times.retry_period)
+            known = False
         return None
 
     async def _try_to_win(self) -> bool:
-        """Read the lease, and write it if it is free; return whether it is ours."""
-        await self._read()
-        match step(self._view, self._now(), self._times, self._proven_dead):
+        """Write the lease if it is free and return True; else wait for it to change."""
+        record, since = self._view.record, self._view.unchanged_since
+        dead = record is not None and bool(record.holder) and await self._proven_dead(record.holder)
+        match step(self._view, self._now(), self._times, holder_is_dead=dead):
             case Create():
                 await self._write(self._lease.create(holder=self.identity, duration_seconds=self._times.lease_duration))
                 return True
             case Take(seen, transitions):
                 await self._write(self._replace(seen, transitions))
+                metrics.LEADER_TAKEOVER_SECONDS.observe(self._now() - since)
                 return True
-            case _:
+            case found:
+                await self._watch_until(getattr(found, "until", self._now()))
                 return False
 
-    def _next_try(self) -> float:
-        match step(self._view, self._now(), self._times, self._proven_dead):
-            case Take() | Create():
-                return self._now() + self._times.retry_period * random.uniform(1, 1 + JITTER)
-            case found:
-                return getattr(found, "until", self._now() + self._times.retry_period)
+    async def _watch_until(self, instant: float) -> None:
+        """Wait for the lease to change, but not beyond an instant or a stop."""
+        seconds = max(0.0, instant - self._now())
+        watching = asyncio.create_task(self._lease.wait(self._view.record, seconds), name="wait for the lease")
+        stopped = asyncio.create_task(self._stopping.wait(), name="until stopped")
+        try:
+            done, _ = await asyncio.wait(
+                [watching, stopped],
+                timeout=seconds + self._times.request_timeout,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            watching.cancel()
+            stopped.cancel()
+        if watching in done:
+            self._saw(watching.result())
+        elif not done:
+            raise LeaseUnavailable("no answer in time")
 
     async def _take_epoch(self) -> Leadership | None:
         """Raise the epoch for the lease just won; without one there is no leadership."""
@@ -127,11 +151,12 @@ class Elector:
         if record is None or renewed_at is None:
             return None
         try:
+            await reach(Failpoint.K18)
             async with asyncio.timeout(self._times.request_timeout):
                 epoch = await self._fence.take(
                     holder=self.identity, lease_uid=record.uid, transitions=record.transitions
                 )
-        except (LeaseUnavailable, TimeoutError) as error:
+        except (LeaseUnavailable, OSError) as error:
             log.warning("the lease was won, but not the epoch", extra={"event": "epoch_missed", "error": str(error)})
             return None
         if epoch is None:
@@ -145,32 +170,44 @@ class Elector:
         metrics.LEADER.set(1)
         metrics.LEADER_EPOCH.set(leadership.epoch)
         metrics.LEADER_TRANSITIONS.inc()
+        self._announce(Moment.LEADER_ELECTED, f"{self.identity} leads under epoch {leadership.epoch}")
+        pauses = 1
         working = asyncio.create_task(_run(work, leadership), name="duties")
         try:
-            await self._hold(leadership, working)
+            handed = await self._hold(leadership, working)
+            if handed is not None:
+                log.info("asked to hand over", extra={"event": "hand_over", "to": handed})
+                pauses = 2  # the other one is to be first
         except LeadershipLost as lost:
             log.warning("leading no more", extra={"event": "leadership_lost", "why": str(lost)})
+            self._announce(Moment.LEADERSHIP_LOST, f"{self.identity} leads no more: {lost}")
         finally:
             leadership.end()
             working.cancel()
             await asyncio.wait([working])
             self.standing.epoch = None
             metrics.LEADER.set(0)
-        _report(working)
+        self._report(working)
         await self._release()
         if not self._stopping.is_set():
-            await self._pause_until(self._now() + self._times.retry_period * random.uniform(1, 1 + JITTER))
+            await self._pause_until(self._now() + pauses * self._times.retry_period * random.uniform(1, 1 + JITTER))
 
-    async def _hold(self, leadership: Leadership, working: asyncio.Task[None]) -> None:
-        """Renew until stopped or until the work has ended by itself. Raises LeadershipLost."""
+    async def _hold(self, leadership: Leadership, working: asyncio.Task[None]) -> str | None:
+        """Renew until stopped or until the work has ended by itself; return to whom to hand over, if so wished.
+
+        Raises LeadershipLost.
+        """
         while not working.done() and not self._stopping.is_set():
             match step(self._view, self._now(), self._times):
                 case Renew(seen):
                     await self._renew(seen, leadership)
                 case Lost(why):
                     raise LeadershipLost(why)
+                case HandOver(to):
+                    return to
                 case found:
                     await self._pause_until(getattr(found, "until", self._now()), working)
+        return None
 
     async def _renew(self, seen: Record, leadership: Leadership) -> None:
         try:
@@ -181,7 +218,7 @@ class Elector:
             metrics.LEADER_RENEW_FAILURES.labels("conflict").inc()
         except LeaseUnavailable as error:
             metrics.LEADER_RENEW_FAILURES.labels("unavailable").inc()
-            log.debug("the lease was not renewed", extra={"event": "renewal_failed", "error": str(error)})
+            self._complain(error)
             await self._pause_until(self._now() + min(self._times.retry_period / 4, leadership.remaining_seconds))
         try:
             # Our write may have arrived although its answer did not: the version that is there now tells.
@@ -195,7 +232,9 @@ class Elector:
         )
 
     async def _read(self) -> None:
-        record = await self._bounded(self._lease.get())
+        self._saw(await self._bounded(self._lease.get()))
+
+    def _saw(self, record: Record | None) -> None:
         self._view = self._view.saw(record, self._now())
         self._show()
 
@@ -204,6 +243,7 @@ class Elector:
         record = await self._bounded(writing)
         self._view = self._view.wrote(record, sent_at)
         metrics.LEADER_RENEW_SECONDS.observe(self._now() - sent_at)
+        self._complaint = ""
         self._show()
 
     def _show(self) -> None:
@@ -232,6 +272,7 @@ class Elector:
                     record, holder="", duration_seconds=RELEASED_DURATION_SECONDS, transitions=record.transitions
                 )
                 log.info("gave the lease back", extra={"event": "lease_released"})
+                self._announce(Moment.LEADER_RELEASED, f"{self.identity} has given the lease back")
                 return
             except LeaseConflict:
                 continue
@@ -255,18 +296,25 @@ class Elector:
             for task in waits:
                 task.cancel()
 
+    def _report(self, working: asyncio.Task[None]) -> None:
+        """Say why the work ended, if it did so by itself."""
+        if working.cancelled():
+            return
+        error = working.exception()
+        if isinstance(error, LeadershipLost):
+            metrics.LEADER_FENCED_OUT.inc()
+            log.warning("the database knows a later leader", extra={"event": "fenced_out", "why": str(error)})
+            self._announce(Moment.FENCED_OUT, f"{self.identity} was fenced out: {error}")
+        elif error is not None:
+            log.error("the duties failed", exc_info=error, extra={"event": "duties_failed"})
+
+    def _complain(self, error: LeaseUnavailable) -> None:
+        """Say once that the lease cannot be reached, and again when the reason changes."""
+        new = str(error) != self._complaint
+        self._complaint = str(error)
+        facts = {"event": "lease_unavailable", "error": str(error)}
+        log.log(logging.WARNING if new else logging.DEBUG, "the lease cannot be reached: %s", error, extra=facts)
+
 
 async def _run(work: Work, leadership: Leadership) -> None:
     await work(leadership)
-
-
-def _report(working: asyncio.Task[None]) -> None:
-    """Say why the work ended, if it did so by itself."""
-    if working.cancelled():
-        return
-    error = working.exception()
-    if isinstance(error, LeadershipLost):
-        metrics.LEADER_FENCED_OUT.inc()
-        log.warning("the database knows a later leader", extra={"event": "fenced_out", "why": str(error)})
-    elif error is not None:
-        log.error("the duties failed", exc_info=error, extra={"event": "duties_failed"})

@@ -11,13 +11,16 @@ reports no transitions.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
-from kubernetes.aio import client, config, watch
+from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
 
 from leader.lease import LeaseConflict, LeaseUnavailable, Record
@@ -26,21 +29,37 @@ from ratchet.clock import Clock
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Annotations = Callable[[], Mapping[str, str]]
+Annotations = Callable[[], Mapping[str, str | None]]
+"""What the lease shows besides its holder, by annotation; None removes one."""
 
-_UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError)
+HAND_OVER_TO = "ratchet.dev/hand-over-to"
+"""Set by people: the leader gives the lease back, to a pod or to `any`. Each write of ours clears it."""
+
+UNREACHABLE = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+"""What a call raises besides ApiException when there is no answer, or none that makes sense."""
+
+_NOT_FOUND = 404
+_CONFLICT = 409
 _GONE = 410
 _WATCH_SECONDS = 300
-_CONFLICTS = frozenset({404, 409})
-"""Of a replacement: it was written in between, or is gone."""
+_BREATH_SECONDS = 0.1
+"""Between two watches; a change in between is found by the read that follows."""
 
 
-def micro_time(at: datetime) -> str:
-    """Return an instant as the API wants it: UTC, always six digits, `Z`. Anything else is answered 400."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+class MicroTime(datetime):
+    """An instant as the API wants it: UTC, always six digits, `Z`. Anything else is answered 400."""
+
+    def isoformat(self, *_: object, **__: object) -> str:
+        """Return it so; the client writes an instant with this method, which elsewhere drops zero microseconds."""
+        return self.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-async def connect(kubeconfig: str | None) -> client.ApiClient:
+def micro_time(at: datetime) -> MicroTime:
+    """Return the same instant."""
+    return MicroTime.fromtimestamp(at.timestamp(), UTC)
+
+
+async def connect(kubeconfig: Path | None) -> client.ApiClient:
     """Return a client for the cluster: by a kubeconfig file, or by the pod's own service account.
 
     Raises config.ConfigException if there is neither.
@@ -48,7 +67,7 @@ async def connect(kubeconfig: str | None) -> client.ApiClient:
     configuration = client.Configuration()
     if kubeconfig is not None:
         await config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=kubeconfig, client_configuration=configuration
+            config_file=str(kubeconfig), client_configuration=configuration
         )
     else:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -76,55 +95,45 @@ class KubernetesLease:
         self._request_timeout = request_timeout
         self._quiet = quiet
         self._annotations = annotations
-        self._acquired: str | None = None
-        self._kept: Mapping[str, str] = {}
+        self._object: Any = None
         self._watching: asyncio.Task[None] | None = None
         self._watched: Record | None = None
         self._changed = asyncio.Event()
 
     async def get(self) -> Record | None:
         """Return the record, or None if there is none. Raises LeaseUnavailable."""
-        try:
-            return self._seen(
-                await self._call(
-                    self._api.read_namespaced_lease(self._name, self._namespace, _request_timeout=self._request_timeout)
-                )
-            )
-        except LeaseConflict:
-            return None
+        self._end_watch()
+        return await self._read()
 
     async def create(self, *, holder: str, duration_seconds: int) -> Record:
         """Make the object. Raises LeaseConflict, LeaseUnavailable."""
-        self._acquired = self._now()
-        body = self._body(holder, duration_seconds, transitions=0, version=None)
-        return self._seen(
-            await self._call(
-                self._api.create_namespaced_lease(self._namespace, body, _request_timeout=self._request_timeout)
-            )
+        self._end_watch()
+        self._object = client.V1Lease(
+            metadata=client.V1ObjectMeta(name=self._name, namespace=self._namespace), spec=client.V1LeaseSpec()
         )
+        body = self._body(None, holder, duration_seconds, transitions=0)
+        created = self._api.create_namespaced_lease(self._namespace, body, _request_timeout=self._request_timeout)
+        return self._seen(await self._call(created, _CONFLICT))
 
     async def replace(self, seen: Record, *, holder: str, duration_seconds: int, transitions: int) -> Record:
         """Write over the version that was seen. Raises LeaseConflict, LeaseUnavailable."""
-        if holder != seen.holder or self._acquired is None:
-            self._acquired = self._now()
-        body = self._body(holder, duration_seconds, transitions=transitions, version=seen.version)
-        written = await self._call(
-            self._api.replace_namespaced_lease(
-                self._name, self._namespace, body, _request_timeout=self._request_timeout
-            )
+        self._end_watch()
+        body = self._body(seen, holder, duration_seconds, transitions=transitions)
+        written = self._api.replace_namespaced_lease(
+            self._name, self._namespace, body, _request_timeout=self._request_timeout
         )
-        return self._seen(written)
+        return self._seen(await self._call(written, _CONFLICT, _NOT_FOUND))
 
     async def wait(self, seen: Record | None, timeout: float) -> Record | None:
         """Return the record as soon as it differs from `seen`, or what is known when `timeout` seconds are over.
 
         Raises LeaseUnavailable. One watch goes on from call to call, from the version that was seen, so that no change
-        is missed and nothing is polled.
+        is missed and nothing is polled; any other call ends it.
         """
         if seen is None:
             await self._clock.sleep(timeout)
-            return await self.get()
-        if self._watching is None or self._watching.done():
+            return await self._read()
+        if self._watching is None:
             self._watched, self._changed = seen, asyncio.Event()
             self._watching = asyncio.create_task(self._watch(seen), name="watch the lease")
         if self._watched == seen:
@@ -135,14 +144,20 @@ class KubernetesLease:
                 changed.cancel()
         self._changed.clear()
         if self._watching.done():
-            self._watching.result()  # raises why the watch has ended
+            ended, self._watching = self._watching, None
+            ended.result()  # raises why the watch has ended
         return self._watched
 
     async def close(self) -> None:
-        """End the watch."""
+        """End the watch and the connections."""
+        self._end_watch()
+        await self._api.api_client.close()
+
+    def _end_watch(self) -> None:
         if self._watching is not None:
             self._watching.cancel()
-            await asyncio.wait([self._watching])
+            if self._watching.done() and not self._watching.cancelled():
+                self._watching.exception()  # of no interest any more
             self._watching = None
 
     async def _watch(self, seen: Record) -> None:
@@ -150,88 +165,110 @@ class KubernetesLease:
         record: Record | None = seen
         while True:
             if record is not None:
-                record = await self._stream(record)
-            if record is None:
-                await self._clock.sleep(min(1.0, self._quiet))
+                await self._follow(record)
+            await self._clock.sleep(_BREATH_SECONDS if record is not None else min(1.0, self._quiet))
             # after a quiet spell, a lost watch or a forgotten version: what is there now?
-            record = await self.get()
+            record = await self._read()
             self._note(record)
 
-    async def _stream(self, seen: Record) -> Record | None:
-        """Note each change until the server ends the watch, or it is silent for too long; return the last record."""
-        stream = watch.Watch()  # type: ignore[no-untyped-call]
+    async def _follow(self, seen: Record) -> None:
+        """Note each change until the server ends the watch, is silent for too long, or has forgotten the version."""
         try:
-            async with asyncio.timeout(self._quiet + self._request_timeout) as silence:
-                async for event in stream.stream(  # type: ignore[no-untyped-call]
-                    self._api.list_namespaced_lease,
-                    self._namespace,
-                    field_selector=f"metadata.name={self._name}",
-                    resource_version=seen.version,
-                    timeout_seconds=_WATCH_SECONDS,
-                    _request_timeout=_WATCH_SECONDS + self._request_timeout,
-                ):
-                    silence.reschedule(asyncio.get_running_loop().time() + self._quiet + self._request_timeout)
-                    if event["type"] == "DELETED":
-                        return None
-                    seen = self._seen(event["object"])
-                    self._note(seen)
+            async with aclosing(self._changes(seen.version)) as changes:
+                while True:
+                    async with asyncio.timeout(self._quiet + self._request_timeout):
+                        change = await anext(changes, None)
+                    if change is None or change["type"] not in ("ADDED", "MODIFIED", "BOOKMARK"):
+                        return
+                    if change["type"] != "BOOKMARK":
+                        self._note(self._seen(client.V1Lease.from_dict(change["object"])))
         except ApiException as error:
             if error.status != _GONE:
-                raise LeaseUnavailable(_words(error)) from error
-        except _UNREACHABLE as error:
+                raise LeaseUnavailable(words(error)) from error
+        except UNREACHABLE as error:
             log.debug("the watch was silent or broken", extra={"event": "watch_lost", "error": str(error)})
+
+    async def _changes(self, version: str) -> AsyncGenerator[Any, None]:
+        """Yield the events of one watch as they come."""
+        answer = await self._api.list_namespaced_lease_without_preload_content(
+            self._namespace,
+            field_selector=f"metadata.name={self._name}",
+            resource_version=version,
+            timeout_seconds=_WATCH_SECONDS,
+            watch=True,
+            _request_timeout=_WATCH_SECONDS + self._request_timeout,
+        )
+        try:
+            if answer.status >= 400:
+                raise ApiException(status=answer.status, reason=answer.reason)
+            while line := await answer.content.readline():
+                yield json.loads(line)
         finally:
-            stream.stop()  # type: ignore[no-untyped-call]
-        return seen
+            answer.close()
 
     def _note(self, record: Record | None) -> None:
         if record != self._watched:
             self._watched = record
             self._changed.set()
 
-    def _body(self, holder: str, duration_seconds: int, *, transitions: int, version: str | None) -> client.V1Lease:
+    async def _read(self) -> Record | None:
+        reading = self._api.read_namespaced_lease(self._name, self._namespace, _request_timeout=self._request_timeout)
+        try:
+            return self._seen(await self._call(reading, _NOT_FOUND))
+        except LeaseConflict:
+            return None
+
+    def _body(self, seen: Record | None, holder: str, duration_seconds: int, *, transitions: int) -> client.V1Lease:
+        """Return the object as it was seen last, with our words in it: what others wrote there stays."""
+        meta, spec = self._object.metadata, self._object.spec or client.V1LeaseSpec()
+        now = micro_time(self._clock.now())
+        acquired = spec.acquire_time if seen is not None and seen.holder == holder else None
+        shown = {**(meta.annotations or {}), **self._annotations(), HAND_OVER_TO: None}
         return client.V1Lease(
-            metadata=client.V1ObjectMeta(
-                name=self._name,
-                namespace=self._namespace,
-                resource_version=version,
-                annotations={**self._kept, **self._annotations()},
+            metadata=meta.model_copy(
+                update={
+                    "resource_version": seen.version if seen else None,
+                    "uid": seen.uid if seen else None,
+                    "managed_fields": None,
+                    "annotations": {key: value for key, value in shown.items() if value is not None},
+                }
             ),
-            spec=client.V1LeaseSpec(
-                holder_identity=holder,
-                lease_duration_seconds=duration_seconds,
-                acquire_time=self._acquired,
-                renew_time=self._now(),
-                lease_transitions=transitions,
+            spec=spec.model_copy(
+                update={
+                    "holder_identity": holder,
+                    "lease_duration_seconds": duration_seconds,
+                    "acquire_time": micro_time(acquired or now),
+                    "renew_time": now,
+                    "lease_transitions": transitions,
+                }
             ),
         )
 
     def _seen(self, lease: Any) -> Record:
-        spec, meta = lease.spec, lease.metadata
-        self._kept = meta.annotations or {}
-        renewed = spec.renew_time
+        self._object = lease
+        meta, spec = lease.metadata, lease.spec or client.V1LeaseSpec()
         return Record(
             uid=meta.uid,
             holder=spec.holder_identity or "",
             duration_seconds=spec.lease_duration_seconds or 1,
-            renewed="" if renewed is None else str(renewed),
+            renewed="" if spec.renew_time is None else str(spec.renew_time),
             transitions=spec.lease_transitions or 0,
             version=meta.resource_version,
+            hand_over_to=(meta.annotations or {}).get(HAND_OVER_TO, ""),
         )
 
-    def _now(self) -> str:
-        return micro_time(self._clock.now())
-
-    async def _call(self, call: Awaitable[T]) -> T:
+    async def _call(self, call: Awaitable[T], *conflicts: int) -> T:
+        """Make a call. Statuses of `conflicts` raise LeaseConflict, all else that is not a success LeaseUnavailable."""
         try:
             return await call
         except ApiException as error:
-            if error.status in _CONFLICTS:
-                raise LeaseConflict(_words(error)) from error
-            raise LeaseUnavailable(_words(error)) from error
-        except _UNREACHABLE as error:
+            if error.status in conflicts:
+                raise LeaseConflict(words(error)) from error
+            raise LeaseUnavailable(words(error)) from error
+        except UNREACHABLE as error:
             raise LeaseUnavailable(str(error) or type(error).__name__) from error
 
 
-def _words(error: ApiException) -> str:
+def words(error: ApiException) -> str:
+    """Say what the API server answered."""
     return f"the API server answered {error.status} {error.reason}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
-from leader.database_lease import DatabaseFence, DatabaseLease
+from leader.database_lease import DatabaseFence
+from leader.deaths import everybody, evidence
 from leader.duties import Work, table
-from leader.election import Times, nobody
+from leader.election import Times
 from leader.elector import Elector
+from leader.place import Place, in_database, opened
 from leader.schedule import Schedule
 from ratchet.clock import boottime
 from ratchet.config.duties import LeaderSettings
@@ -18,32 +20,28 @@ from ratchet.observability import metrics
 from ratchet.observability.probes import Verdict
 from ratchet.runtime import Runtime
 
-HOLDER_LENGTH = 200
-"""Longest identity that the lease's row takes."""
-
-
-def _everybody(_holder: str) -> bool:
-    return True
-
 
 class Leader:
     """Stands by, and leads in turn with the other processes on the same database.
 
     alone: nobody else can be alive on this database (the embedded mode holds a lock on its folder), so that the lease
-    of a process that was killed need not run out.
+    of a process that was killed need not run out. place: where it is elected; the database, if nothing else is said.
     """
 
-    def __init__(self, rt: Runtime, work: Work, *, alone: bool = False) -> None:
+    def __init__(self, rt: Runtime, work: Work, *, alone: bool = False, place: Place | None = None) -> None:
+        place = place or in_database(rt)
         fence = DatabaseFence(rt.db)
         self._settings = rt.settings.leader
         self.schedule = Schedule(table(rt, work, fence), rt.clock)
         self.elector = Elector(
-            lease=DatabaseLease(rt.db),
+            lease=place.lease,
             fence=fence,
-            identity=identity(rt.boot_id),
+            identity=place.identity,
             times=times(rt.settings.leader),
             clock=rt.clock,
-            proven_dead=_everybody if alone else nobody,
+            proven_dead=everybody if alone else evidence(rt, place.identity),
+            announce=place.announce,
+            standing=place.standing,
         )
         metrics.LEADER_LEASE_REMAINING.set_function(self._lease_remaining)
 
@@ -96,12 +94,11 @@ class Leader:
         return max(0.0, renewed_at + self._settings.lease_duration_seconds - boottime())
 
 
-def identity(boot_id: str) -> str:
-    """Return the name for the lease: the host's, and a part that is new with each process.
-
-    Never the host's name alone: a process that was started again would inherit the lease without a transition.
-    """
-    return f"{socket.gethostname()}_{boot_id}"[-HOLDER_LENGTH:]
+@asynccontextmanager
+async def standing_by(rt: Runtime, work: Work) -> AsyncIterator[Leader]:
+    """Hand out a leader at the place that the settings choose."""
+    async with opened(rt) as place:
+        yield Leader(rt, work, place=place)
 
 
 def times(settings: LeaderSettings) -> Times:

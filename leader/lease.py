@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+ANY = "any"
+"""In the place of a pod's name: any other one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -14,6 +17,7 @@ class Record:
     duration_seconds: how long after its last change others have to wait. renewed: when the holder last wrote, by the
     holder's or the server's clock; compared for equality only, never with a clock.
     transitions: grows with each new holder; starts at 0 with a new uid. version: changes with each write.
+    hand_over_to: the pod that a person wants to lead, ANY for whoever comes first, empty as a rule.
     """
 
     uid: str
@@ -22,6 +26,7 @@ class Record:
     renewed: str
     transitions: int
     version: str
+    hand_over_to: str = ""
 
 
 class LeaseConflict(Exception):
@@ -44,7 +49,21 @@ class Lease(Protocol):
         ...
 
     async def replace(self, seen: Record, *, holder: str, duration_seconds: int, transitions: int) -> Record:
-        """Write over the version that was seen, renewing it, and return the result. Raises LeaseConflict."""
+        """Write over the version that was seen, renewing it, and return the result. Raises LeaseConflict.
+
+        A wish to hand over is cleared with it.
+        """
+        ...
+
+    async def wait(self, seen: Record | None, timeout: float) -> Record | None:
+        """Return the record when it differs from `seen`, or what is known after `timeout` seconds.
+
+        How soon a change is seen depends on the place: at once where it can be watched, else when the time is over.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leader.duties import Work
 from leader.leadership import Leadership
-from ratchet.execution import endofday, reconcile, recover, retention, rollover
+from ratchet.execution import endofday, figures, reconcile, recover, retention, rollover
 from ratchet.runtime import Runtime
 
 
@@ -19,5 +19,6 @@ WORK = Work(
     reconcile=_reconcile,
     end_of_day=lambda rt, leadership: endofday.run(rt, leader_epoch=leadership.epoch),
     rollover=lambda rt, leadership: rollover.run(rt, leader_epoch=leadership.epoch, may_act=leadership.check),
+    figures=lambda rt, leadership: figures.run(rt, leader_epoch=leadership.epoch),
     housekeeping=lambda rt, leadership: retention.run(rt, leader_epoch=leadership.epoch),
 )

@@ -17,6 +17,11 @@ BROKER_ORDERS_PER_SECOND = 10
 
 SHORTEST_TOKEN = 16
 
+SHORTEST_LEASE = 3
+"""Seconds; a shorter one changes hands whenever the API server takes its time."""
+
+_ROUNDING = 1e-9
+
 
 def problems_of(settings: "Settings") -> list[str]:
     """Return everything that does not fit together, one sentence each."""
@@ -139,16 +144,23 @@ def _claims(s: "Settings") -> Iterator[str]:
 
 def _leader(s: "Settings") -> Iterator[str]:
     lead = s.leader
-    if lead.renew_deadline_seconds + lead.request_timeout_seconds >= lead.lease_duration_seconds:
+    before = lead.renew_deadline_seconds + lead.retry_period_seconds + lead.request_timeout_seconds
+    if before >= lead.lease_duration_seconds - _ROUNDING:
         yield (
-            f"{name('leader', 'renew_deadline_seconds')} and {name('leader', 'request_timeout_seconds')} together must "
-            f"be less than {name('leader', 'lease_duration_seconds')}: a holder stops before a standby starts"
+            f"{name('leader', 'renew_deadline_seconds')}, {name('leader', 'retry_period_seconds')} and "
+            f"{name('leader', 'request_timeout_seconds')} together must be less than "
+            f"{name('leader', 'lease_duration_seconds')}: a holder stops before a standby starts"
         )
-    if lead.retry_period_seconds * 1.2 >= lead.renew_deadline_seconds:
+    if lead.renew_deadline_seconds < 3 * lead.retry_period_seconds - _ROUNDING:
         yield (
-            f"{name('leader', 'retry_period_seconds')} with 20 % jitter must be less than "
-            f"{name('leader', 'renew_deadline_seconds')}, so that a renewal is tried more than once"
+            f"{name('leader', 'renew_deadline_seconds')} must be at least three times "
+            f"{name('leader', 'retry_period_seconds')}, so that one lost renewal does no harm"
         )
+    whole = lead.lease_duration_seconds.is_integer() and lead.lease_duration_seconds >= SHORTEST_LEASE
+    if not whole and s.preset != "test":
+        yield f"{name('leader', 'lease_duration_seconds')}: write whole seconds, {SHORTEST_LEASE} or more"
+    if lead.backend == "kubernetes" and s.embedded:
+        yield f"{name('leader', 'backend')} is kubernetes, but {name('database_url')} is not set: set it"
     if lead.request_timeout_seconds > lead.retry_period_seconds:
         yield _order("leader", "request_timeout_seconds", "must not exceed", "retry_period_seconds")
 

@@ -1,5 +1,8 @@
 """Settings of the work itself: executing signals, leading, draining."""
 
+from enum import StrEnum
+from pathlib import Path
+
 from pydantic import Field
 
 from ratchet.config.fields import Count, Port, Seconds, SecondsOrZero, Section
@@ -40,9 +43,29 @@ class ExecutionSettings(Section):
     """How long signals are kept; an older signal is answered and ends as expired."""
 
 
+class LeaderBackend(StrEnum):
+    """Where the lease is kept."""
+
+    AUTO = "auto"
+    DATABASE = "database"
+    KUBERNETES = "kubernetes"
+
+
 class LeaderSettings(Section):
     """Leadership, and what the leader does how often."""
 
+    backend: LeaderBackend = LeaderBackend.AUTO
+    """Where the lease is: database, kubernetes, or auto: kubernetes in a pod with a service account, else database."""
+    namespace: str | None = None
+    """Namespace of the Lease object; unset: the pod's own, or default."""
+    lease_name: str = Field(default="ratchet-leader", pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+    """Name of the Lease object."""
+    kubeconfig: Path | None = None
+    """File that says how to reach the API server from outside the cluster; unset: the pod's service account."""
+    pod_name: str | None = None
+    """This pod's name, by which a person hands the leadership over; unset: the host's name."""
+    pod_uid: str | None = None
+    """This pod's uid: a restarted container takes over at once from the one before it in the same pod."""
     lease_duration_seconds: Seconds = 10.0
     """How long a standby waits after the last renewal it saw before it takes over."""
     renew_deadline_seconds: Seconds = 6.0
@@ -57,6 +80,8 @@ class LeaderSettings(Section):
     """How often unfinished orders of others are looked for."""
     rollover_seconds: Seconds = 60.0
     """How often layers that near their contract's expiry are looked for, and unfinished rollovers taken up."""
+    figures_seconds: Seconds = 60.0
+    """How often the day's figures and the curve of equity are written, and alarms for what stays away are raised."""
     housekeeping_seconds: Seconds = 3_600.0
     """How often partitions are made ahead and old rows are dropped."""
     partitions_ahead_months: int = Field(default=3, ge=1, le=24)
@@ -75,4 +100,4 @@ class DrainSettings(Section):
     graceful_seconds: Seconds = 20.0
     """Then: longest time for open requests and orders in flight to end."""
     lifespan_seconds: Seconds = 5.0
-    """Then: longest time to give back claims and close pools."""
+    """Then: longest time to close each pool of connections."""

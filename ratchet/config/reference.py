@@ -46,6 +46,7 @@ def markdown() -> str:
         if section is not None:
             parts += [f"## {field_name}\n", f"{(section.__doc__ or '').strip()}\n", _table(section, (field_name,))]
     parts += ["## What the embedded mode changes\n", _preset_table(presets.EMBEDDED)]
+    parts += ["## What RATCHET_PRESET=fast changes\n", _preset_table(presets.FAST)]
     parts += ["## What RATCHET_PRESET=test changes\n", "Refused unless the broker is the simulator.\n"]
     parts += [_preset_table(presets.TEST)]
     return "\n".join(parts)

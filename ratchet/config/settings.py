@@ -28,6 +28,7 @@ class Preset(StrEnum):
     """A set of defaults."""
 
     DEFAULT = "default"
+    FAST = "fast"
     TEST = "test"
 
 
@@ -69,7 +70,7 @@ class Settings(BaseSettings):
     portfolio_file: Path | None = None
     """YAML with accounts, strategies, instruments and limits; unset: the one that is shipped."""
     preset: Preset = Preset.DEFAULT
-    """default, or test: all waits short, for tests against the simulator only."""
+    """default; fast: a dead leader is followed sooner; test: all waits short, against the simulator only."""
 
     database_url: SecretStr | None = None
     """postgresql://user:password@host/name or sqlite:///path; unset: embedded mode, SQLite in RATCHET_HOME."""

@@ -91,8 +91,8 @@ class Presets(_Source):
     def __call__(self) -> dict[str, Any]:
         """Return the values that replace defaults."""
         embedded = presets.EMBEDDED if not self.current_state.get("database_url") else {}
-        test = presets.TEST if self.current_state.get("preset") == "test" else {}
-        return presets.merged(embedded, test)
+        chosen = presets.CHOSEN.get(self.current_state.get("preset"), {})
+        return presets.merged(embedded, chosen)
 
 
 def read_secret_file(path: Path) -> str:

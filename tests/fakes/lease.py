@@ -7,12 +7,14 @@ from dataclasses import replace
 from itertools import count
 
 from leader.lease import LeaseConflict, LeaseUnavailable, Record
+from ratchet.clock import Clock
 
 
 class MemoryLease:
     """What several electors share. `away`: calls raise; `deaf`: writes arrive, but their answers do not."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.record: Record | None = None
         self.away = False
         self.deaf = False
@@ -45,7 +47,22 @@ class MemoryLease:
         await self._reach()
         if self.record is None or self.record.version != seen.version:
             raise LeaseConflict("somebody wrote in between")
-        return self._write(replace(seen, holder=holder, duration_seconds=duration_seconds, transitions=transitions))
+        return self._write(
+            replace(seen, holder=holder, duration_seconds=duration_seconds, transitions=transitions, hand_over_to="")
+        )
+
+    async def wait(self, seen: Record | None, timeout: float) -> Record | None:
+        """Return the record after some time."""
+        await self._clock.sleep(timeout)
+        return await self.get()
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    def wish(self, to: str) -> None:
+        """Write the wish to hand over, as a person does."""
+        assert self.record is not None
+        self.record = replace(self.record, hand_over_to=to, version=str(next(self._versions)))
 
     def _write(self, record: Record) -> Record:
         version = str(next(self._versions))

@@ -38,7 +38,7 @@ class Process:
         self.leadership: Leadership | None = None
         self.epochs: list[int] = []
         self.elector = Elector(
-            lease=DatabaseLease(db), fence=self.fence, identity=name, times=TIMES, clock=SystemClock()
+            lease=DatabaseLease(db, SystemClock()), fence=self.fence, identity=name, times=TIMES, clock=SystemClock()
         )
         self.task = asyncio.create_task(self.elector.run(self.work))
 
@@ -72,7 +72,7 @@ def leading(processes: list[Process]) -> list[Process]:
 
 
 async def test_a_lease_can_be_made_once_and_replaced_only_from_its_latest_version(db: Database) -> None:
-    lease = DatabaseLease(db)
+    lease = DatabaseLease(db, SystemClock())
     assert await lease.get() is None
     made = await lease.create(holder="a", duration_seconds=5)
     with pytest.raises(LeaseConflict):
@@ -127,7 +127,7 @@ async def test_a_stopped_leader_is_followed_without_waiting_for_its_lease(proces
 
 async def test_a_leader_that_slept_through_its_lease_is_fenced(db: Database) -> None:
     """The lease and the epoch go on without it; what it held is refused by the database."""
-    fence, lease = DatabaseFence(db), DatabaseLease(db)
+    fence, lease = DatabaseFence(db), DatabaseLease(db, SystemClock())
     record = await lease.create(holder="frozen", duration_seconds=1)
     epoch = await fence.take(holder="frozen", lease_uid=record.uid, transitions=record.transitions)
     assert epoch is not None
@@ -148,7 +148,7 @@ async def test_a_leader_that_slept_through_its_lease_is_fenced(db: Database) -> 
 async def test_a_database_that_is_away_is_told_as_unavailable() -> None:
     away = Database(DatabaseOptions(url="sqlite:////nowhere/at/all.db"))
     with pytest.raises(LeaseUnavailable):
-        await DatabaseLease(away).get()
+        await DatabaseLease(away, SystemClock()).get()
     with pytest.raises(LeaseUnavailable):
         await DatabaseFence(away).take(holder="a", lease_uid="u", transitions=0)
     await away.close()

@@ -133,7 +133,7 @@ def test_a_broker_that_is_away_fails_a_duty_and_not_the_leader(start: Start, dat
 
     def duties_ran() -> bool:
         status, health = leader.get("/health")
-        return status == 200 and {"recover", "reconcile", "end_of_day", "rollover", "housekeeping"} <= set(
+        return status == 200 and {"recover", "reconcile", "end_of_day", "rollover", "figures", "housekeeping"} <= set(
             health["leader"]["duties"]
         )
 

@@ -55,7 +55,7 @@ def test_seeing_the_same_record_again_does_not_start_the_wait_again() -> None:
 
 
 def test_the_lease_of_a_holder_that_is_proven_dead_is_taken_at_once() -> None:
-    assert isinstance(step(standby(OTHER, 0.0), 0.1, TIMES, lambda holder: holder == OTHER), Take)
+    assert isinstance(step(standby(OTHER, 0.0), 0.1, TIMES, holder_is_dead=True), Take)
 
 
 def test_taking_again_what_we_held_counts_as_a_new_win() -> None:

@@ -53,7 +53,7 @@ class World:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.lease = MemoryLease()
+        self.lease = MemoryLease(self.clock)
         self.fence = MemoryFence()
         self.processes: list[Process] = []
         self.tasks: dict[str, asyncio.Task[None]] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from leader.leading import identity, times
+from leader.leading import times
+from leader.place import host_identity as identity
 from ratchet.config.duties import LeaderSettings
 
 

@@ -1,0 +1,84 @@
+"""Where this process is elected: on a row of the database, or on a Lease of the Kubernetes cluster around it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leader.announcing import Announce, to_nobody
+from leader.database_lease import DatabaseLease
+from leader.lease import Lease
+from leader.standing import Standing
+from ratchet.config import Settings
+from ratchet.config.duties import LeaderBackend
+from ratchet.runtime import Runtime
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds what lets it talk to its API server."""
+
+HOLDER_LENGTH = 200
+"""Longest identity that the lease's row takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What differs from place to place. standing: shown there as far as the place can show it."""
+
+    lease: Lease
+    identity: str
+    standing: Standing = field(default_factory=Standing)
+    announce: Announce = to_nobody
+
+
+@asynccontextmanager
+async def opened(rt: Runtime) -> AsyncIterator[Place]:
+    """Open the place that the settings choose. Raises what tells that a cluster's settings cannot be read."""
+    if chosen(rt.settings) is LeaderBackend.DATABASE:
+        yield in_database(rt)
+        return
+    # Imported here alone: half a second and 20 MB that only a leader in a cluster pays for.
+    from leader.kubernetes_place import in_cluster
+
+    async with in_cluster(rt, identity=pod_identity(rt), namespace=namespace(rt.settings)) as place:
+        yield place
+
+
+def in_database(rt: Runtime) -> Place:
+    """Return the place that is there wherever we run."""
+    return Place(lease=DatabaseLease(rt.db, rt.clock), identity=host_identity(rt.boot_id))
+
+
+def chosen(settings: Settings, *, exists: Callable[[Path], bool] = Path.exists) -> LeaderBackend:
+    """Return the place in use; `auto` is the cluster if this process was given the means to talk to one."""
+    leader = settings.leader
+    if leader.backend is not LeaderBackend.AUTO:
+        return leader.backend
+    means = leader.kubeconfig is not None or all(exists(SERVICE_ACCOUNT / name) for name in ("token", "ca.crt"))
+    return LeaderBackend.KUBERNETES if means and not settings.embedded else LeaderBackend.DATABASE
+
+
+def namespace(settings: Settings) -> str:
+    """Return the namespace of the lease: as set, or the pod's own, or `default`."""
+    if settings.leader.namespace is not None:
+        return settings.leader.namespace
+    try:
+        return (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip() or "default"
+    except OSError:
+        return "default"
+
+
+def host_identity(boot_id: str) -> str:
+    """Return the name for the lease: the host's, and a part that is new with each process.
+
+    Never the host's name alone: a process that was started again would inherit the lease without a transition.
+    """
+    return f"{socket.gethostname()}_{boot_id}"[-HOLDER_LENGTH:]
+
+
+def pod_identity(rt: Runtime) -> str:
+    """Return the name for a cluster's lease: the pod, its uid, and a part that is new with each process."""
+    pod = rt.settings.leader.pod_name or socket.gethostname()
+    return f"{pod}_{rt.settings.leader.pod_uid or '-'}_{rt.boot_id[-8:]}"[-HOLDER_LENGTH:]
