@@ -58,7 +58,9 @@ async def reading(request: Request) -> AsyncIterator[Transaction]:
         async with request.app.state.rt.db.reading() as tx:
             yield tx
     except PersistenceError as error:
-        if error.retryable or not request.app.state.readiness.migrated:
+        if not request.app.state.readiness.migrated:
+            raise Refused(Problem.DATABASE_AWAY, "The database is away, or not migrated yet.") from error
+        if error.retryable:
             raise Refused(Problem.DATABASE_AWAY) from error
         raise
 

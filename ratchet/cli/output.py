@@ -91,7 +91,7 @@ class Output:
             return
         width = max((len(name) for name in facts), default=0)
         for name, value in facts.items():
-            self._out.print(f"[bold]{escape(name.ljust(width))}[/]  {escape(_shown(value))}", soft_wrap=True)
+            self._out.print(f"[bold]{escape(name.ljust(width))}[/]  {escape(_in_words(value))}", soft_wrap=True)
 
     @contextmanager
     def progress(self, text: str, total: int) -> Iterator[Progress | None]:
@@ -128,6 +128,14 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, default=str)
     return str(value)
+
+
+def _in_words(value: Any) -> str:
+    """Return a mapping as names and values, without those that say nothing."""
+    if not isinstance(value, dict):
+        return _shown(value)
+    told = ((name, _in_words(inner)) for name, inner in value.items())
+    return ", ".join(f"{name} {text}" for name, text in told if text)
 
 
 def _plain(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from decimal import Decimal
 
 from ratchet.cli.connecting import add_url, connect
 from ratchet.cli.exits import Exit
@@ -43,7 +44,10 @@ def status(args: argparse.Namespace, out: Output) -> Exit:
         out.data({"health": health, "portfolios": portfolios, "open_incidents": incidents})
     else:
         out.facts({"service": api.url, **health})
-        out.rows("Accounts", _PORTFOLIO, portfolios)
+        traded = [row for row in portfolios if Decimal(row["margin_limit"])]
+        out.rows("Accounts", _PORTFOLIO, traded or portfolios[:1])
+        if idle := len(portfolios) - max(1, len(traded)):
+            out.remark(f"and {idle} accounts that have not traded yet (--json has them)")
         out.line(f"open incidents: {len(incidents)}" + (" (ratchet incidents list)" if incidents else ""))
     return Exit.OK if health.get("status") == "ok" and not incidents else Exit.FOUND
 
