@@ -24,6 +24,9 @@ _SHORT_INTEGER = 18
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 class InvalidSignal(ValueError):
     """A message that breaks a rule. field: its name, nested ones with a dot; rule: `V01`..`V21`; message: for people.
 
@@ -51,20 +54,17 @@ class Body:
     """A well-formed body, not yet checked as a signal.
 
     fields: the object less its token; numbers are `int` or `Decimal`. token: None where there is none or no string.
+    payload: the fields as JSON can hold them exactly: numbers with a fraction or an exponent become their text.
     """
 
     fields: Mapping[str, Any]
     token: str | None
-
-    @property
-    def payload(self) -> dict[str, Any]:
-        """The fields as JSON can hold them exactly: numbers with a fraction or an exponent become their text."""
-        return {name: _exact(value) for name, value in self.fields.items()}
+    payload: dict[str, Any]
 
     @property
     def payload_hash(self) -> str:
         """SHA-256 (hex) of the payload's canonical JSON: sorted names, no spaces, so that order does not matter."""
-        text = json.dumps(self.payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = _CANONICAL.encode(self.payload)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -76,18 +76,24 @@ def read_body(body: bytes, limit: int = MAX_BYTES) -> Body:
     if len(body) > limit:
         raise TooLarge(len(body), limit)
     try:
-        parsed = json.loads(
-            body.decode("utf-8"), parse_float=_number, parse_int=_integer, parse_constant=_refuse_constant
-        )
+        text = body.decode("utf-8")
+        parsed = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise InvalidSignal(BODY, "V01", "must be JSON in UTF-8") from error
     if not isinstance(parsed, dict) or not parsed:
         raise InvalidSignal(BODY, "V01", "must be a JSON object with at least one field")
+    # Without an escape no string can hold these, and with few brackets nothing can nest deep.
+    if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
+        _refuse_unstorable(parsed)
+    token = parsed.pop(TOKEN, None)
+    payload = {name: _exact(value) for name, value in parsed.items()}
+    return Body(fields=parsed, token=token if isinstance(token, str) else None, payload=payload)
+
+
+def _refuse_unstorable(parsed: dict[str, Any]) -> None:
     for text in _strings(parsed):
         if _UNSTORABLE.search(text):
             raise InvalidSignal(BODY, "V01", "must not hold U+0000 or half of a surrogate pair")
-    token = parsed.pop(TOKEN, None)
-    return Body(fields=parsed, token=token if isinstance(token, str) else None)
 
 
 def _number(text: str) -> Decimal | str:
@@ -107,6 +113,9 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_refuse_constant)
+
+
 def _strings(value: Any) -> Iterator[str]:
     """Yield every string, names too, without recursion. Raises InvalidSignal where the nesting is too deep."""
     pending: list[tuple[Any, int]] = [(value, 1)]
@@ -123,6 +132,8 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _exact(value: Any) -> Any:
+    if isinstance(value, str | int):
+        return value
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, dict):
