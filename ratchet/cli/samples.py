@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -135,12 +135,17 @@ def scout(market: Market, at: datetime) -> Message:
 
 
 def samples(at: datetime, markets: tuple[Market, ...] = MARKETS) -> Iterator[Message]:
-    """Yield one message of each kind for each instrument. Only COPPER is closed again, so that positions stay."""
+    """Yield one message of each kind for each instrument. Only COPPER is closed again, so that positions stay.
+
+    The exits of a second layer are stamped a second earlier than its pyramids: a later one would overtake a pyramid
+    that still waits for its base, and end it before any gate has looked at it.
+    """
     for make in (base_entry, bar, scout, pyramid):
         for market in markets:
             yield make(market, at)
     for market in markets:
-        yield exit_layer(market, at, ALL if market.instrument == "COPPER" else "Long_2")
+        whole = market.instrument == "COPPER"
+        yield exit_layer(market, at, ALL) if whole else exit_layer(market, at - timedelta(seconds=1), "Long_2")
 
 
 def priced(prices: Mapping[str, Decimal]) -> tuple[Market, ...]:

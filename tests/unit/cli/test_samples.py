@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -34,8 +34,18 @@ def test_a_sample_is_identified_as_the_service_identifies_it() -> None:
 
 
 def test_samples_are_stamped_to_the_second_and_never_ahead() -> None:
+    now = AT.replace(microsecond=0)
     for message in samples(AT):
-        assert message.stamp == AT.replace(microsecond=0)
+        assert now - timedelta(seconds=1) <= message.stamp <= now
+
+
+def test_the_exit_of_a_second_layer_overtakes_no_pyramid() -> None:
+    stamps = {(m.instrument, m.kind, m.layer): m.stamp for m in samples(AT)}
+    for market in MARKETS:
+        leaving = stamps.get((market.instrument, SignalKind.EXIT, "Long_2"))
+        pyramid = stamps[market.instrument, SignalKind.PYRAMID, "Long_2"]
+        assert (leaving is None) == (market.instrument == "COPPER")
+        assert leaving is None or leaving < pyramid
 
 
 def test_the_samples_prices_are_those_that_the_simulator_starts_with() -> None:
