@@ -76,6 +76,12 @@ class PoolExhausted(DatabaseUnavailable):
     outcome = "pool_exhausted"
 
 
+class NoPrimary(DatabaseUnavailable):
+    """A server answers, but takes no writes: a standby, or one that was switched to read-only."""
+
+    outcome = "no_primary"
+
+
 class CommitInDoubt(PersistenceError):
     """The transaction may or may not be committed: read back, or run the same idempotent work again."""
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    not_,
     or_,
     select,
     text,
@@ -251,15 +252,20 @@ async def history(tx: Transaction, signal_id: UUID) -> History | None:
 
 
 _REVISION = select(literal_column("version_num", String)).select_from(text("alembic_version"))
-_IN_RECOVERY = {
-    "postgresql": select(func.pg_is_in_recovery().label("in_recovery")),
-    "sqlite": select(literal(False).label("in_recovery")),
+_WRITABLE = {
+    "postgresql": select(
+        and_(
+            not_(func.pg_is_in_recovery()),
+            func.current_setting(literal("default_transaction_read_only"), type_=String) == "off",
+        ).label("writable")
+    ),
+    "sqlite": select(literal(True).label("writable")),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How the installation stands. revision: of the schema. writable: the server is a primary.
+    """How the installation stands. revision: of the schema. writable: it is a primary that takes writes.
 
     leadership: each role's holder and epoch. sending: the kill switch.
     """
@@ -273,12 +279,12 @@ class Standing:
 async def standing(tx: Transaction) -> Standing:
     """Return how the installation stands. Raises StatementFailed if the database was never migrated."""
     revision = await tx.first(_REVISION)
-    recovery = await tx.one(_IN_RECOVERY[tx.dialect])
+    server = await tx.one(_WRITABLE[tx.dialect])
     roles = await tx.all(select(leader_fence.c.role, leader_fence.c.holder, leader_fence.c.epoch))
     switch = await tx.first(select(control.c.entries_on, control.c.exits_on, control.c.reason, control.c.changed_at))
     return Standing(
         revision=None if revision is None else revision["version_num"],
-        writable=not recovery["in_recovery"],
+        writable=bool(server["writable"]),
         leadership={row["role"]: {"holder": row["holder"], "epoch": row["epoch"]} for row in roles},
         sending={} if switch is None else dict(switch),
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import String, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import asyncpg as dialect_module
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ratchet.clock import Clock
 from ratchet.persistence.errors import (
@@ -16,6 +16,7 @@ from ratchet.persistence.errors import (
     READ_ONLY,
     CommitInDoubt,
     DatabaseUnavailable,
+    NoPrimary,
     PersistenceError,
 )
 from ratchet.persistence.hot.connections import ConnectionPool, connect
@@ -28,6 +29,8 @@ from ratchet.persistence.transaction import DialectName, Hooks, Transaction
 
 _NOTIFY = select(func.pg_notify(bindparam("channel", type_=String), bindparam("payload", type_=String)))
 _DISPOSE_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 1
+"""A report's connection to a server that takes no writes is kept no longer, so that a new primary is found."""
 _READ_ONLY_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
@@ -41,15 +44,8 @@ class PostgresBackend:
         self._statements = Statements(dialect_module.dialect())  # type: ignore[no-untyped-call]
         self._pool = ConnectionPool(lambda: connect(options, steady_plans=True), options, clock)
         self._listener = Listener(options, clock)
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=lambda: connect(options),
-            pool_size=options.report_pool_size,
-            max_overflow=0,
-            hide_parameters=True,
-            pool_timeout=options.pool_timeout_seconds,
-            pool_recycle=int(options.pool_recycle_seconds),
-        )
+        self._engine = _report_engine(options, any_server=False, recycle_seconds=int(options.pool_recycle_seconds))
+        self._any_engine = _report_engine(options, any_server=True, recycle_seconds=_LOOK_AGAIN_SECONDS)
 
     @property
     def in_use(self) -> int:
@@ -79,6 +75,7 @@ class PostgresBackend:
         await self._listener.close()
         await self._pool.close()
         await self._engine.dispose()
+        await self._any_engine.dispose()
 
     @asynccontextmanager
     async def transaction(self, hooks: Hooks) -> AsyncIterator[Transaction]:
@@ -111,8 +108,12 @@ class PostgresBackend:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Transaction]:
-        """Open a read-only transaction that sees one snapshot."""
-        async with connected(self._engine) as connection:
+        """Open a read-only transaction that sees one snapshot: of the primary, or of what there is without one."""
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(connected(self._engine))
+            except NoPrimary:
+                connection = await stack.enter_async_context(connected(self._any_engine))
             tx = ReadTransaction(connection, self.dialect)
             await tx.begin(_READ_ONLY_SNAPSHOT)
             yield tx
@@ -141,3 +142,15 @@ class PostgresBackend:
                     await self._engine.dispose()
             except DRIVER_ERRORS:
                 pass  # the idle connections were dead already; the engine has a new pool all the same
+
+
+def _report_engine(options: DatabaseOptions, *, any_server: bool, recycle_seconds: int) -> AsyncEngine:
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: connect(options, any_server=any_server),
+        pool_size=options.report_pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        pool_timeout=options.pool_timeout_seconds,
+        pool_recycle=recycle_seconds,
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from ratchet.clock import Clock
-from ratchet.persistence.errors import DRIVER_ERRORS, DatabaseUnavailable, PoolExhausted
+from ratchet.persistence.errors import DRIVER_ERRORS, DatabaseUnavailable, NoPrimary, PoolExhausted
 from ratchet.persistence.options import DatabaseOptions
 
 _STATEMENT_CACHE = 512
@@ -33,10 +33,13 @@ _STEADY_PLANS = {
 }
 
 
-async def connect(options: DatabaseOptions, *, steady_plans: bool = False) -> asyncpg.Connection:
-    """Open one connection to the primary. Raises DatabaseUnavailable.
+async def connect(
+    options: DatabaseOptions, *, steady_plans: bool = False, any_server: bool = False
+) -> asyncpg.Connection:
+    """Open one connection to the primary. Raises NoPrimary if none of the servers takes writes, DatabaseUnavailable.
 
     steady_plans: for short statements that find their rows by an index: planned once, never by a scan or a hash.
+    any_server: one that takes no writes will do.
     """
     try:
         async with asyncio.timeout(options.connect_timeout_seconds):
@@ -47,9 +50,11 @@ async def connect(options: DatabaseOptions, *, steady_plans: bool = False) -> as
                 statement_cache_size=_STATEMENT_CACHE,
                 max_cached_statement_lifetime=0,
                 max_cacheable_statement_size=_LONGEST_CACHED_SQL,
-                target_session_attrs="read-write",
+                target_session_attrs="any" if any_server else "read-write",
                 server_settings=_server_settings(options) | (_STEADY_PLANS if steady_plans else {}),
             )
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise NoPrimary("no server that takes writes") from error
     except (*DRIVER_ERRORS, ValueError) as error:
         sqlstate = getattr(error, "sqlstate", None)
         raise DatabaseUnavailable(f"cannot connect: {type(error).__name__}: {error}", sqlstate=sqlstate) from error
