@@ -223,7 +223,7 @@ async def _drive_one(rt: Runtime, markets: Markets, claim: Claim, intent: Intent
             ladder = Ladder(price=limit, wait_seconds=rules.rung_seconds, give_up=unwanted)
             return await follow(rt, markets, claim, intent, ladder)
         case _:
-            return await resolve(rt, claim, intent)
+            return await resolve(rt, markets, claim, intent)
 
 
 async def _unsent(rt: Runtime, claim: Claim, intent: Intent, reason: Reason, *, opening: bool) -> Turn | None:

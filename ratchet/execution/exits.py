@@ -77,7 +77,7 @@ async def drive(rt: Runtime, markets: Markets, claim: Claim, intent: Intent) -> 
         case IntentState.WORKING:
             return await follow(rt, markets, claim, intent, Ladder(price=limit, wait_seconds=rules.rung_seconds))
         case _:
-            return await resolve(rt, claim, intent)
+            return await resolve(rt, markets, claim, intent)
 
 
 async def contracts_of(rt: Runtime, markets: Markets, account: str, held: Sequence[Layer]) -> dict[str, Contract]:

@@ -96,6 +96,10 @@ class Markets:
         sessions = await self._sessions(account, exchange, self.today())
         return next((s.closes for s in sessions if s.opens <= now < s.closes), None)
 
+    async def day_close(self, account: str, exchange: str) -> datetime | None:
+        """Return the last close of today, whether it has passed or not, or None on a day without a session."""
+        return max((s.closes for s in await self._sessions(account, exchange, self.today())), default=None)
+
     async def _sessions(self, account: str, exchange: str, day: date) -> list[SessionTimes]:
         broker = self._rt.broker(account)
         every = await self._cache.get(self.today(), ("timings", day), lambda: broker.timings(day))

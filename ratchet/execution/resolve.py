@@ -29,7 +29,8 @@ from ratchet.domain.resolving import (
     may_send_exit_again,
     quiet,
 )
-from ratchet.execution import record
+from ratchet.execution import pressing, record
+from ratchet.execution.markets import Markets
 from ratchet.execution.record import NULL_ORDER_ID
 from ratchet.execution.submit import posting
 from ratchet.execution.turns import Again
@@ -54,7 +55,7 @@ class _Evidence:
     held: Mapping[str, int]
 
 
-async def resolve(rt: Runtime, claim: Holder, intent: Intent) -> Again | None:
+async def resolve(rt: Runtime, markets: Markets, claim: Holder, intent: Intent) -> Again | None:
     """Take one look. Returns None if the intent's state changed, Again to wait for the next look.
 
     Raises PersistenceError. A broker that cannot be read gives no evidence.
@@ -62,15 +63,20 @@ async def resolve(rt: Runtime, claim: Holder, intent: Intent) -> Again | None:
     evidence = await _evidence(rt, intent)
     if evidence.intent.state is not intent.state:
         return None
+    if pressing.day_is_over(markets, evidence.intent):
+        await record.review(rt, claim, evidence.intent, why="the broker's day on which the order was sent is over")
+        return None
     try:
         book = await rt.broker(intent.account).book()
     except BrokerError as error:
-        return await _no_evidence(rt, claim, evidence, str(error))
+        return await _no_evidence(rt, markets, claim, evidence, str(error))
     found = candidates(evidence.intent, book, evidence.bound, evidence.named)
-    return await _settle(rt, claim, evidence, found)
+    return await _settle(rt, markets, claim, evidence, found)
 
 
-async def _settle(rt: Runtime, claim: Holder, evidence: _Evidence, found: Sequence[BookOrder]) -> Again | None:
+async def _settle(
+    rt: Runtime, markets: Markets, claim: Holder, evidence: _Evidence, found: Sequence[BookOrder]
+) -> Again | None:
     intent, now, settings = evidence.intent, evidence.now, rt.settings.broker
     quiet_from = quiet(intent=intent, now=now, sender=evidence.sender, rules=_rules(rt))
     good = intent.good_looks if found else (*intent.good_looks, now)[-20:]
@@ -93,25 +99,39 @@ async def _settle(rt: Runtime, claim: Holder, evidence: _Evidence, found: Sequen
             await record.review(rt, claim, intent, why=_why(found))
             return None
         case Verdict.NOT_PLACED:
-            return await _absent(rt, claim, evidence, good)
+            return await _absent(rt, markets, claim, evidence, good)
         case Verdict.LOOK_AGAIN:
-            await record.looked(rt, claim, intent, good)
-            return Again(_pause(rt, intent), "the order is not in the book yet")
+            return await _wait(rt, markets, claim, evidence, good, "the order is not in the book yet")
 
 
-async def _absent(rt: Runtime, claim: Holder, evidence: _Evidence, good: tuple[datetime, ...]) -> Again | None:
+async def _wait(
+    rt: Runtime, markets: Markets, claim: Holder, evidence: _Evidence, good: tuple[datetime, ...], why: str
+) -> Again | None:
+    """The look has settled nothing: it is written down, and another one follows, unless the broker's day ends."""
+    intent = evidence.intent
+    ends = await pressing.day_ends(rt, markets, intent, evidence.now)
+    if ends is not None:
+        await record.review(rt, claim, intent, why=ends)
+        return None
+    await record.looked(rt, claim, intent, good)
+    await pressing.page(rt, intent, evidence.now)
+    return Again(_pause(rt, intent), why)
+
+
+async def _absent(
+    rt: Runtime, markets: Markets, claim: Holder, evidence: _Evidence, good: tuple[datetime, ...]
+) -> Again | None:
     """The book shows nothing; the position must agree before that is believed."""
     intent = evidence.intent
     try:
         theirs = (await rt.broker(intent.account).positions()).get((intent.exchange, intent.symbol), 0)
     except BrokerError as error:
-        return await _no_evidence(rt, claim, evidence, str(error))
+        return await _no_evidence(rt, markets, claim, evidence, str(error))
     if theirs != evidence.held.get(intent.symbol, 0):
         if _deadline_passed(rt, intent, evidence.now):
             await record.review(rt, claim, intent, why="no order in the book, and the broker's position differs")
             return None
-        await record.looked(rt, claim, intent, good)
-        return Again(_pause(rt, intent), "the broker's position does not agree yet")
+        return await _wait(rt, markets, claim, evidence, good, "the broker's position does not agree yet")
     if (intent.how or "").startswith(NULL_ORDER_ID):
         await record.ended(rt, claim, intent, IntentState.REFUSED, how="no order id, and none in the book")
     else:
@@ -120,12 +140,12 @@ async def _absent(rt: Runtime, claim: Holder, evidence: _Evidence, good: tuple[d
     return None
 
 
-async def _no_evidence(rt: Runtime, claim: Holder, evidence: _Evidence, why: str) -> Again | None:
+async def _no_evidence(rt: Runtime, markets: Markets, claim: Holder, evidence: _Evidence, why: str) -> Again | None:
     if _deadline_passed(rt, evidence.intent, evidence.now) and evidence.intent.looks > 2:
         await record.review(rt, claim, evidence.intent, why=f"the broker's book cannot be read: {why}")
         return None
-    await record.looked(rt, claim, evidence.intent, evidence.intent.good_looks)
-    return Again(_pause(rt, evidence.intent), "the broker's book cannot be read")
+    looks = evidence.intent.good_looks
+    return await _wait(rt, markets, claim, evidence, looks, "the broker's book cannot be read")
 
 
 async def _evidence(rt: Runtime, intent: Intent) -> _Evidence:

@@ -226,7 +226,7 @@ async def _drive(rt: Runtime, markets: Markets, rolling: Rolling, intent: Intent
         case IntentState.WORKING:
             return await follow(rt, markets, rolling, intent, Ladder(price=limit, wait_seconds=rules.rung_seconds))
         case _:
-            return await resolve(rt, rolling, intent)
+            return await resolve(rt, markets, rolling, intent)
 
 
 async def _plan_leg(

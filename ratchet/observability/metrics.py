@@ -114,6 +114,7 @@ INTENT_TRANSITIONS = _counter("intent_transitions", "Intents by the state they e
 ORDERS_IN_FLIGHT = _gauge("orders_in_flight", "Orders this process has sent and not yet recorded.")
 RESOLUTIONS = _counter("resolutions", "How orders without a clear answer were resolved.", "how")
 UNKNOWN_SECONDS = _histogram("unknown_duration_seconds", "How long an order stayed unknown.", buckets=SLOW)
+EXITS_UNKNOWN = _counter("exits_unknown", "Exits' orders that stayed unknown until a person was called.")
 FILL_SECONDS = _histogram("fill_duration_seconds", "From the send to the final fill.", buckets=SLOW)
 SLIPPAGE = _histogram("slippage_ratio", "Average fill against the signal's price, against us.", buckets=RATIOS)
 DIVERGENCE = _histogram("divergence_ratio", "Broker's price against the signal's, before the order.", buckets=RATIOS)

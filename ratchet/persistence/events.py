@@ -28,6 +28,12 @@ _APPEND = insert(event_log).from_select(
     ),
 )
 
+_DATA = (
+    select(event_log.c.data)
+    .where(event_log.c.stream == bindparam("stream"), event_log.c.kind == bindparam("kind"))
+    .order_by(event_log.c.seq)
+)
+
 
 def signal_stream(account: str, fingerprint: str) -> str:
     """Return the stream of one signal's history."""
@@ -52,3 +58,8 @@ async def append(
         actor=actor,
         leader_epoch=leader_epoch,
     )
+
+
+async def data_of(tx: Transaction, stream: str, kind: str) -> list[Mapping[str, Any]]:
+    """Return the facts of a stream's events of one kind, oldest first."""
+    return [row["data"] or {} for row in await tx.all(_DATA, stream=stream, kind=kind)]
