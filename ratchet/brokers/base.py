@@ -106,6 +106,10 @@ class Holiday:
     open_sessions: tuple[SessionTimes, ...]
 
 
+REPEATING_PLUGINS = frozenset({"paytm"})
+"""Plugins that repeat a placement by themselves, so that one order can become two. Source: docs/openalgo-api.md."""
+
+
 class BrokerError(Exception):
     """A read (or a modify or cancel, which may be repeated) gave no usable answer; it proves nothing."""
 
@@ -197,6 +201,9 @@ class Broker(Protocol):
         """Return the account's money by the broker's own names; empty when the broker is unreachable."""
         ...
 
-    async def ping(self) -> None:
-        """Ask whether the server answers at all (it does with the broker down)."""
+    async def ping(self) -> str:
+        """Return the name of the plugin for the broker, in lower case; "" where the server does not say.
+
+        The server answers with the broker down.
+        """
         ...

@@ -29,6 +29,7 @@ class MemoryBroker:
         self.account = AccountId(account)
         self.trouble: BrokerError | None = None
         self.server_mode = "live"
+        self.plugin = "zerodha"
         self.orders: list[BookOrder] = []
         self.trade_rows: list[Trade] = []
         self.held: list[dict[tuple[str, str], int]] = [{}]
@@ -89,5 +90,6 @@ class MemoryBroker:
     async def funds(self) -> Mapping[str, Decimal]:
         return {}
 
-    async def ping(self) -> None:
+    async def ping(self) -> str:
         self._reached()
+        return self.plugin

@@ -82,3 +82,9 @@ def server_mode(body: Fields) -> str:
     if mode not in ("live", "analyze"):
         raise BadAnswer(f"field 'mode': cannot read {mode[:60]!r}")
     return mode
+
+
+def plugin(body: Fields) -> str:
+    """Read the name of the plugin that talks to the broker; "" where it is not told."""
+    data = body.get("data")
+    return wire.text_or_nothing(data, "broker").lower() if isinstance(data, dict) else ""

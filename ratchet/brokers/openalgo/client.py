@@ -135,9 +135,9 @@ class OpenAlgoBroker:
         """Return the account's money by the broker's own names; empty when the broker is unreachable."""
         return books.funds(await self._call("funds", self._body(), self._mode))
 
-    async def ping(self) -> None:
-        """Ask whether the server answers at all (it does with the broker down)."""
-        await self._call("ping", self._body(), None)
+    async def ping(self) -> str:
+        """Return the name of the plugin for the broker, in lower case; "" where the server does not say."""
+        return books.plugin(await self._call("ping", self._body(), None))
 
     def _body(self, **fields: object) -> bytes:
         return wire.body_of(self._api_key, **fields)

@@ -124,7 +124,7 @@ async def test_what_the_server_knows_is_read(mode: Mode) -> None:
         assert sessions["NFO"].opens == datetime(2026, 11, 23, 3, 45, tzinfo=UTC) < sessions["NFO"].closes
         assert {holiday.day.year for holiday in await broker.holidays(2026)} == {2026}
         assert all(amount.is_finite() for amount in (await broker.funds()).values()) and await broker.funds()
-        await broker.ping()
+        assert await broker.ping() == "zerodha"
 
 
 PLACING: list[tuple[dict[str, object], Outcome | type[Outcome], bool]] = [

@@ -109,6 +109,15 @@ async def test_only_calls_that_name_the_mode_are_held_to_it(call: str) -> None:
             assert call == "ping"
 
 
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [({"message": "pong", "broker": "Paytm "}, "paytm"), ({"message": "pong", "broker": None}, ""), ("pong", "")],
+)
+async def test_a_ping_names_the_plugin_where_the_server_does(data: object, name: str) -> None:
+    async with RawServer(answer(200, {"status": "success", "data": data})) as server, client(server.url) as broker:
+        assert await broker.ping() == name
+
+
 async def test_a_cancel_kept_back_for_approval_is_the_wrong_mode() -> None:
     body = {"status": "error", "message": "Operation cancelorder is not allowed in Semi-Auto mode"}
     async with RawServer(answer(403, body)) as server, client(server.url) as broker:
