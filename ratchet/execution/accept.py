@@ -21,6 +21,7 @@ from ratchet.domain.refusals import Reason
 from ratchet.domain.signals import ENTRY_KINDS, TRADE_KINDS, SignalKind, SignalStatus
 from ratchet.execution.submission import Duplicate, NotDurable, Overloaded, Receipt, Submission
 from ratchet.failpoints import Failpoint, reach
+from ratchet.observability import metrics
 from ratchet.persistence import accepting
 from ratchet.persistence.accepting import Known, NewSignal
 from ratchet.persistence.errors import PersistenceError
@@ -70,14 +71,18 @@ class Acceptor:
             return self._repeat(submission, seen)
         if len(self._queue) >= self._rt.settings.database.accept_queue_limit:
             raise Overloaded("too many signals wait to be stored")
-        waiting = _Waiting(submission, self._row(submission), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(submission, self._row(submission), loop.create_future())
         self._queue.append(waiting)
         self._filled.set()
+        began = self._rt.clock.monotonic()
+        late = loop.call_later(self._rt.settings.http.request_timeout_seconds, _too_late, waiting)
         try:
-            async with asyncio.timeout(self._rt.settings.http.request_timeout_seconds):
-                return await waiting.answer
-        except TimeoutError:
-            raise NotDurable("the database did not store the signal in time") from None
+            receipt = await waiting.answer
+        finally:
+            late.cancel()
+        metrics.ACCEPT_SECONDS.observe(self._rt.clock.monotonic() - began)
+        return receipt
 
     async def accept_alone(self, submission: Submission) -> Receipt:
         """Store one signal in a transaction of its own, where `run` is not running. Raises PersistenceError."""
@@ -87,6 +92,8 @@ class Acceptor:
 
     async def run(self) -> None:
         """Flush batches, one after another, until cancelled; what still waits is answered before the end."""
+        metrics.ACCEPT_QUEUE.set_function(lambda: len(self._queue))
+        metrics.RECENT_SIZE.set_function(lambda: len(self._recent))
         try:
             while True:
                 await self._filled.wait()
@@ -170,21 +177,50 @@ class Acceptor:
         if not batch and not notes:
             return
 
-        async def work(tx: Transaction) -> list[Receipt]:
-            return await self._accept_all(tx, batch, notes)
-
-        receipts = await self._rt.db.run(
-            work,
-            name="accept",
-            before_commit=lambda: reach(Failpoint.K1),
-            commit_in_doubt=lambda: reach(Failpoint.K2),
-        )
+        receipts = await self._at_once(batch) if not notes else None
+        if receipts is None:
+            receipts = await self._in_steps(batch, notes)
+        metrics.ACCEPT_BATCH.observe(len(batch))
         for waiting, receipt in zip(batch, receipts, strict=True):
             self._remember(waiting.submission, receipt)
             if not waiting.answer.done():
                 waiting.answer.set_result(receipt)
         if any(receipt.duplicate is None for receipt in receipts):
+            metrics.LAST_SIGNAL.set(self._rt.clock.now().timestamp())
             await self._rt.hints.wake(WORK)
+
+    async def _at_once(self, batch: Sequence[_Waiting]) -> list[Receipt] | None:
+        """Store a batch that seems new in one statement; None if anything in it is known, or went wrong.
+
+        Whatever became of the statement, the longer way finds out: rows that are in are found by their ids.
+        """
+        rows = [waiting.new for waiting in batch]
+        if self._rt.db.dialect != "postgresql" or not _plain(rows):
+            return None
+        if any(self._recent.get(w.submission.account, w.submission.signal.fingerprint) is not None for w in batch):
+            return None
+        try:
+            await reach(Failpoint.K1)
+            async with self._rt.db.single(name="accept") as tx:
+                _, stored = await accepting.look(tx, rows, WINDOW, may_insert=True, actor=self._rt.boot_id)
+            await reach(Failpoint.K2)
+        except (PersistenceError, ConnectionError) as error:
+            log.info("a batch is stored in steps", extra={"event": "accept_again", "error": str(error)})
+            return None
+        return [_receipt_for(row, None) for row in rows] if stored else None
+
+    async def _in_steps(
+        self, batch: Sequence[_Waiting], notes: Sequence[tuple[Known, str, dict[str, object]]]
+    ) -> list[Receipt]:
+        async def work(tx: Transaction) -> list[Receipt]:
+            return await self._accept_all(tx, batch, notes)
+
+        return await self._rt.db.run(
+            work,
+            name="accept",
+            before_commit=lambda: reach(Failpoint.K1),
+            commit_in_doubt=lambda: reach(Failpoint.K2),
+        )
 
     async def _answer_the_seen(
         self, batch: Sequence[_Waiting], notes: list[tuple[Known, str, dict[str, object]]]
@@ -214,11 +250,13 @@ class Acceptor:
         self, tx: Transaction, batch: Sequence[_Waiting], notes: Sequence[tuple[Known, str, dict[str, object]]]
     ) -> list[Receipt]:
         rows = [waiting.new for waiting in batch]
-        await accepting.lock_keys(tx, rows)
-        found = await accepting.seen(tx, rows, WINDOW) if rows else []
+        found, stored = await accepting.look(tx, rows, WINDOW, may_insert=_plain(rows), actor=self._rt.boot_id)
         sorted_out = _sort_out(rows, found)
         fresh = [row for row, duplicate in zip(rows, sorted_out, strict=True) if duplicate is None]
-        new = await accepting.insert_new(tx, fresh, actor=self._rt.boot_id) if fresh else set()
+        if stored:
+            new = {(row.account, row.fingerprint) for row in fresh}
+        else:
+            new = await accepting.insert_new(tx, fresh, actor=self._rt.boot_id) if fresh else set()
         raced = [row for row in fresh if (row.account, row.fingerprint) not in new]
         if raced:  # scouts and bars take no lock: another pod was faster, and its row is visible now
             late = _sort_out(raced, await accepting.seen(tx, raced, WINDOW))
@@ -233,6 +271,9 @@ class Acceptor:
             ],
         )
         duplicates = [*notes, *_notes_of(batch, sorted_out)]
+        conflicts = sum(kind == "conflict" for _, kind, _ in duplicates)
+        if conflicts:
+            tx.after_commit.append(lambda: metrics.SIGNAL_CONFLICTS.inc(conflicts))
         await accepting.note_duplicates(tx, duplicates, actor=self._rt.boot_id)
         return [_receipt_for(row, duplicate) for row, duplicate in zip(rows, sorted_out, strict=True)]
 
@@ -243,6 +284,14 @@ class Acceptor:
                 submission.signal.fingerprint,
                 Seen(receipt.id, receipt.status, submission.payload_hash),
             )
+
+
+def _plain(rows: Sequence[NewSignal]) -> bool:
+    """Whether rows may be inserted as soon as nothing is found: they repeat none of each other, and none is an exit.
+
+    An exit raises its lane's watermark in the transaction that stores it.
+    """
+    return all(row.kind != SignalKind.EXIT for row in rows) and not any(_sort_out(rows, []))
 
 
 def _sort_out(
@@ -309,6 +358,10 @@ def _receipt_for(row: NewSignal, repeated: tuple[Known, Duplicate] | None) -> Re
 def _fail(waiting: _Waiting, error: NotDurable) -> None:
     if not waiting.answer.done():
         waiting.answer.set_exception(error)
+
+
+def _too_late(waiting: _Waiting) -> None:
+    _fail(waiting, NotDurable("the database did not store the signal in time"))
 
 
 def _fail_all(batch: Sequence[_Waiting], error: Exception) -> None:

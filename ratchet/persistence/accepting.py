@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -123,6 +123,24 @@ _SEEN = _for(
     column("payload_hash", String),
     column("exact", Boolean),
 )
+_ACCEPT = (
+    text("SELECT * FROM accept_signals(CAST(:batch AS jsonb), CAST(:keys AS jsonb), :may_insert, :by)")
+    .bindparams(
+        bindparam("batch", type_=Text),
+        bindparam("keys", type_=Text),
+        bindparam("may_insert", type_=Boolean),
+        bindparam("by", type_=Text),
+    )
+    .columns(
+        column("n", BigInteger),
+        column("id", Uuid),
+        column("account", String),
+        column("fingerprint", String),
+        column("status", String),
+        column("payload_hash", String),
+        column("exact", Boolean),
+    )
+)
 _COLUMNS = (
     "account, fingerprint, signal_ts, id, seq, strategy, instrument, kind, layer, source, payload, payload_hash,"
     " status, reason, request_id, received_at, lease_until, terminal_at"
@@ -182,45 +200,85 @@ _DUPLICATE = _for(
 )
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=str)
+
+
 def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:
-    return json.dumps(rows, separators=(",", ":"), default=str)
+    return _ENCODER.encode(rows)
+
+
+def _keys(signals: Sequence[NewSignal]) -> list[dict[str, Any]]:
+    wanted = sorted({signal.key for signal in signals if signal.layer is not None})
+    return [dict(zip(("account", "instrument", "kind", "layer"), key, strict=True)) for key in wanted]
+
+
+def _stamps(n: int, signal: NewSignal, window: timedelta) -> dict[str, Any]:
+    return {
+        "n": n,
+        "account": signal.account,
+        "instrument": signal.instrument,
+        "kind": signal.kind,
+        "layer": signal.layer,
+        "fingerprint": signal.fingerprint,
+        "stamp": _instant(signal.stamp),
+        "window_from": _instant(signal.stamp - window),
+        "window_to": _instant(signal.stamp + window),
+    }
+
+
+def _values(signal: NewSignal) -> dict[str, Any]:
+    return {
+        "id": str(signal.id),
+        "strategy": signal.strategy,
+        "source": signal.source,
+        "payload": signal.payload,
+        "payload_hash": signal.payload_hash,
+        "request_id": signal.request_id,
+        "status": signal.status,
+        "reason": signal.reason,
+        "terminal": signal.terminal,
+    }
+
+
+async def look(
+    tx: Transaction, signals: Sequence[NewSignal], window: timedelta, *, may_insert: bool, actor: str
+) -> tuple[list[tuple[int, bool, Known]], bool]:
+    """Lock the keys and look, as `lock_keys` and `seen` do; insert at once if nothing was found and the caller allows.
+
+    Returns what was found and whether everything was inserted: then `insert_new` has nothing left to do.
+    """
+    if not signals:
+        return [], True
+    if tx.dialect != "postgresql":
+        await lock_keys(tx, signals)
+        return await seen(tx, signals, window), False
+    batch = [{**_stamps(n, signal, window), **_values(signal)} for n, signal in enumerate(signals)]
+    rows = await tx.all(_ACCEPT, batch=_json(batch), keys=_json(_keys(signals)), may_insert=may_insert, by=actor)
+    return [(row["n"], row["exact"], _known(row)) for row in rows], may_insert and not rows
 
 
 async def lock_keys(tx: Transaction, signals: Sequence[NewSignal]) -> None:
     """Lock the batch's dedup keys in sorted order, making those that are missing."""
-    wanted = sorted({signal.key for signal in signals if signal.layer is not None})
+    wanted = _keys(signals)
     if not wanted:
         return
-    batch = _json([dict(zip(("account", "instrument", "kind", "layer"), key, strict=True)) for key in wanted])
+    batch = _json(wanted)
     found = await tx.all(_LOCK_KEYS[tx.dialect], batch=batch)
     if len(found) < len(wanted):
         await tx.count(_MAKE_KEYS[tx.dialect], batch=batch)
         await tx.all(_LOCK_KEYS[tx.dialect], batch=batch)
 
 
-async def seen(tx: Transaction, signals: Sequence[NewSignal], window: Any) -> list[tuple[int, bool, Known]]:
+async def seen(tx: Transaction, signals: Sequence[NewSignal], window: timedelta) -> list[tuple[int, bool, Known]]:
     """Return (index, exact, stored signal) for each stored signal that makes one of `signals` a duplicate.
 
-    window: a timedelta, inclusive either way.
+    window: inclusive either way.
     """
-    rows = [
-        {
-            "n": n,
-            "account": signal.account,
-            "instrument": signal.instrument,
-            "kind": signal.kind,
-            "layer": signal.layer,
-            "fingerprint": signal.fingerprint,
-            "stamp": _instant(signal.stamp),
-            "window_from": _instant(signal.stamp - window),
-            "window_to": _instant(signal.stamp + window),
-        }
-        for n, signal in enumerate(signals)
-    ]
+    rows = [_stamps(n, signal, window) for n, signal in enumerate(signals)]
     found = await tx.all(_SEEN[tx.dialect], batch=_json(rows))
     return [(row["n"], row["exact"], _known(row)) for row in found]
 
@@ -239,21 +297,13 @@ async def insert_new(tx: Transaction, signals: Sequence[NewSignal], *, actor: st
     """Insert rows and their first events; returns (account, fingerprint) of those that were new."""
     rows = [
         {
-            "id": str(signal.id),
+            **_values(signal),
             "account": signal.account,
-            "strategy": signal.strategy,
             "fingerprint": signal.fingerprint,
             "stamp": _instant(signal.stamp),
             "instrument": signal.instrument,
             "kind": signal.kind,
             "layer": signal.layer,
-            "source": signal.source,
-            "payload": signal.payload,
-            "payload_hash": signal.payload_hash,
-            "request_id": signal.request_id,
-            "status": signal.status,
-            "reason": signal.reason,
-            "terminal": signal.terminal,
             "actor": actor,
             "stream": f"signal:{signal.account}:{signal.fingerprint}",
         }

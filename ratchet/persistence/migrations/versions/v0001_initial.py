@@ -10,7 +10,7 @@ from alembic import op
 
 from ratchet.domain import orders, signals
 from ratchet.persistence import partitions
-from ratchet.persistence.migrations import initial_money, initial_work
+from ratchet.persistence.migrations import initial_accept, initial_money, initial_work
 from ratchet.persistence.migrations.ddl import allow_only, append_only, dialect, drop_functions, never_less, run
 
 revision = "0001"
@@ -32,10 +32,12 @@ def upgrade() -> None:
     allow_only("signal_log", "status", signals.NEXT)
     if dialect() == "postgresql":
         _partitions()
+    run(postgresql=(initial_accept.CREATE,))
     _seed()
 
 
 def downgrade() -> None:
+    run(postgresql=(initial_accept.DROP,))
     for name in (*reversed(initial_money.TABLES), *reversed(initial_work.TABLES)):
         op.drop_table(name)
     drop_functions(
