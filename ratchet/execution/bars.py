@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 
-from ratchet.domain.equity import Equity, unrealised
 from ratchet.domain.numbers import stored
 from ratchet.domain.orders import Intent, IntentState
 from ratchet.domain.peeling import peel_lots
@@ -21,6 +20,7 @@ from ratchet.domain.refusals import Reason
 from ratchet.domain.signals import Signal, SignalKind, Source
 from ratchet.domain.stops import on_bar
 from ratchet.execution import closing, exits
+from ratchet.execution.intend import equity_of
 from ratchet.execution.markets import Markets
 from ratchet.execution.submission import Receipt, Submission
 from ratchet.execution.turns import DONE, Again, Turn
@@ -73,7 +73,7 @@ async def _apply(rt: Runtime, claim: Claim) -> bool:
             supertrend=stored(claim.number("supertrend")),
         )
         hits, kept = await _move_stops(tx, rt, claim, close, atr)
-        peels = await _peels(tx, rt, claim, kept, close, atr)
+        peels = await _peels(tx, rt, claim, kept, atr)
         await signals.note(tx, claim, {"hits": hits, "peels": peels})
         return False
 
@@ -97,16 +97,14 @@ async def _move_stops(
     return hits, kept
 
 
-async def _peels(
-    tx: Transaction, rt: Runtime, claim: Claim, kept: list[Layer], close: Decimal, atr: Decimal
-) -> dict[str, int]:
+async def _peels(tx: Transaction, rt: Runtime, claim: Claim, kept: list[Layer], atr: Decimal) -> dict[str, int]:
     """Return the lots to take off each layer that was not stopped."""
     if not kept:
         return {}
     purse = await money.read(tx, claim.account)
-    gain = unrealised(kept, lambda _: close, rt.portfolio.instruments)
-    equity = Equity(closed=purse.closed_equity, unrealised=gain).blended(rt.portfolio.limits.unrealised_weight)
-    lots = {layer.name: peel_lots(layer, rt.instrument(layer.instrument), equity, atr) for layer in kept}
+    equity = await equity_of(tx, rt, purse, await layers.live_of_account(tx, claim.account))
+    blended = equity.blended(rt.portfolio.limits.unrealised_weight)
+    lots = {layer.name: peel_lots(layer, rt.instrument(layer.instrument), blended, atr) for layer in kept}
     return {name: number for name, number in lots.items() if number > 0}
 
 

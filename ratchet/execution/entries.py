@@ -12,13 +12,13 @@ from decimal import Decimal
 from ratchet.broken import Broken, is_broken
 from ratchet.domain import saga
 from ratchet.domain.checks import Age, Quote, age_of, entry_price_check, price_sanity
-from ratchet.domain.instruments import Instrument
-from ratchet.domain.ladder import entry_rung, exit_rung
+from ratchet.domain.instruments import Instrument, RemainderRule
+from ratchet.domain.ladder import LAST_TRY_SECONDS, entry_rung, exit_rung, last_try
 from ratchet.domain.numbers import stored
 from ratchet.domain.orders import Intent, IntentState, Purpose, Side
 from ratchet.domain.refusals import Reason
 from ratchet.execution import booking, intend, record
-from ratchet.execution.follow import Ladder, follow
+from ratchet.execution.follow import Ladder, Rest, follow
 from ratchet.execution.markets import EntryMarket, Markets, NoQuote, is_option
 from ratchet.execution.plans import LayerPlan
 from ratchet.execution.resolve import resolve
@@ -43,6 +43,7 @@ class _State:
     intents: list[Intent]
     ahead: bool
     superseded: bool
+    held: bool
 
 
 async def advance(rt: Runtime, markets: Markets, claim: Claim) -> Turn:
@@ -59,7 +60,12 @@ async def _read(rt: Runtime, claim: Claim) -> tuple[Claim, _State]:
     """Read what is recorded; the row's detail may hold the plan by now."""
     async with rt.db.single(name="read-entry") as tx:
         found = await progress.read(tx, claim)
-    state = _State(intents=found.intents, ahead=found.ahead, superseded=found.lane.supersedes(claim.kind, claim.stamp))
+    state = _State(
+        intents=found.intents,
+        ahead=found.ahead,
+        superseded=found.lane.supersedes(claim.kind, claim.stamp),
+        held=found.lane.hold == "review",
+    )
     return replace(claim, detail=found.detail), state
 
 
@@ -80,6 +86,8 @@ async def _prepare(rt: Runtime, markets: Markets, claim: Claim, state: _State) -
         return await end(rt, claim, reason)
     if state.superseded:  # before anything is waited for: the exit may wait for us
         return await end(rt, claim, Reason.SUPERSEDED_BY_EXIT)
+    if state.held:  # nor for a person, behind whom exits may wait for hours
+        return await end(rt, claim, Reason.EXPOSED)
     if state.ahead and not any(i.in_flight for i in state.intents):
         return Again(BUSY_SECONDS, "an earlier trade of the lane is open")
     try:
@@ -220,10 +228,32 @@ async def _drive_one(rt: Runtime, markets: Markets, claim: Claim, intent: Intent
         case IntentState.WORKING:
             # once an exit has overtaken the entry, what has not filled yet is not wanted any more
             unwanted = state.superseded and intent.purpose is Purpose.ENTRY
-            ladder = Ladder(price=limit, wait_seconds=rules.rung_seconds, give_up=unwanted)
+            rest = _rest(rt, claim, intent) if intent.purpose is Purpose.ENTRY else None
+            ladder = Ladder(price=limit, wait_seconds=rules.rung_seconds, give_up=unwanted, rest=rest)
             return await follow(rt, markets, claim, intent, ladder)
         case _:
             return await resolve(rt, markets, claim, intent)
+
+
+def _rest(rt: Runtime, claim: Claim, intent: Intent) -> Rest | None:
+    """Return what the rest of a part-filled order is given, by the portfolio's rule."""
+    rules = rt.portfolio.ladder
+    match rules.remainder:
+        case RemainderRule.CANCEL:
+            return None
+        case RemainderRule.WAIT:
+            return Rest(seconds=rules.wait_seconds)
+        case RemainderRule.REATTEMPT:
+            option = is_option(rt.instrument(claim.instrument))
+            price = intent.price and last_try(
+                price=intent.price,
+                side=intent.side,
+                tick=intent.tick,
+                rules=rules,
+                signal_price=claim.price,
+                is_option=option,
+            )
+            return Rest(seconds=LAST_TRY_SECONDS, price=price)
 
 
 async def _unsent(rt: Runtime, claim: Claim, intent: Intent, reason: Reason, *, opening: bool) -> Turn | None:

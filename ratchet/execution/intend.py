@@ -130,15 +130,9 @@ async def _books(tx: Transaction, rt: Runtime, claim: Claim, pending: Sequence[I
     """Read the account. The margin that our own unsent plan reserves is not counted against it."""
     of_account = await layers.live_of_account(tx, claim.account)
     live = [layer for layer in of_account if layer.instrument == claim.instrument]
-    seen = await market.of_account(tx, claim.account)
     trade = await layers.trade_state(tx, claim.account, claim.instrument)
     purse = await money.lock(tx, claim.account)
     purse = replace(purse, reserved=purse.reserved - sum((i.reserved for i in pending), ZERO))
-
-    def price_of(layer: Layer) -> Decimal:
-        state = seen.get(layer.instrument)
-        last = None if state is None else state.last_price
-        return layer.entry_price if last is None else last
 
     here = trade_profit(live, claim.price, rt.instrument(claim.instrument))
     return _Books(
@@ -146,12 +140,21 @@ async def _books(tx: Transaction, rt: Runtime, claim: Claim, pending: Sequence[I
         live=live,
         of_account=of_account,
         trade=trade,
-        equity=Equity(
-            closed=purse.closed_equity,
-            unrealised=unrealised(of_account, price_of, rt.portfolio.instruments),
-        ),
+        equity=await equity_of(tx, rt, purse, of_account),
         unrealised_here=here,
     )
+
+
+async def equity_of(tx: Transaction, rt: Runtime, purse: Purse, of_account: Sequence[Layer]) -> Equity:
+    """Return an account's equity, its open layers valued at the last bar or quote, else at their entry."""
+    seen = await market.of_account(tx, purse.account)
+
+    def price_of(layer: Layer) -> Decimal:
+        state = seen.get(layer.instrument)
+        last = None if state is None else state.last_price
+        return layer.entry_price if last is None else last
+
+    return Equity(closed=purse.closed_equity, unrealised=unrealised(of_account, price_of, rt.portfolio.instruments))
 
 
 def _size(rt: Runtime, claim: Claim, seen: EntryMarket, books: _Books) -> LayerPlan | Reason:

@@ -159,7 +159,7 @@ async def test_age_decides_the_end_and_never_the_answer(
     assert row["terminal_at"] is not None
 
 
-EOD = {
+EOD: dict[str, Any] = {
     "conditions": dict.fromkeys(
         (
             "rsi_condition",

@@ -124,7 +124,7 @@ async def test_both_legs_of_a_synthetic_are_peeled_alike(at: Desk) -> None:
     assert row["reason"] == "bar_applied"
     peeled = await layer_of(at)
     assert sorted(h.quantity for h in peeled.holdings) == [-60, 60]
-    assert (peeled.lots, peeled.margin) == (2, 2 * 270_000)
+    assert (peeled.lots, int(peeled.margin)) == (2, 2 * 270_000)
     await at.check()
 
 

@@ -277,4 +277,7 @@ async def test_an_exit_behind_an_entry_in_review_stays_open_and_holds(at: Desk) 
 
     await eventually(waits)
     assert await at.intents(receipt) == []
+    later = await at.world.executed("PYRAMID", timestamp=stamp(-4))
+    assert (later["status"], later["reason"]) == ("blocked", "exposed")
+    assert (await at.world.row(receipt.id))["status"] == "processing"
     await at.check()

@@ -35,7 +35,7 @@ async def test_a_part_of_an_entry_is_kept_and_the_rest_cancelled(at: Desk) -> No
     row = await at.world.executed("BASE_ENTRY")
     assert (row["status"], row["reason"], row["detail"]["lots"]) == ("partially_executed", "part_filled", 3)
     (layer,) = await at.world.layers()
-    assert (layer.lots, layer.entry_lots, layer.margin) == (3, 3, 3 * 105_000)
+    assert (layer.lots, layer.entry_lots, int(layer.margin)) == (3, 3, 3 * 105_000)
     await at.check()
     await at.world.executed("EXIT")
     assert await at.positions() == {}
@@ -76,7 +76,7 @@ async def test_a_refused_put_undoes_the_call(at: Desk) -> None:
     assert await at.positions() == {}
     assert await at.world.layers() == []
     purse = await at.world.purse()
-    assert (purse.reserved, purse.used) == (0, 0)
+    assert purse.reserved == purse.used == 0
     await at.check()
 
 
