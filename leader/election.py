@@ -27,6 +27,7 @@ class View:
 
     unchanged_since: when it first saw the record as it is. renewed_at: while it leads, when it sent the last write
     that succeeded; None while it does not lead. handed_to: for whom the lease was given back, if for somebody.
+    free_from: until then the holder of a lease that was deleted under it may still act.
     """
 
     identity: str
@@ -34,6 +35,7 @@ class View:
     unchanged_since: float = 0.0
     renewed_at: float | None = None
     handed_to: str = ""
+    free_from: float = 0.0
 
     @property
     def pod(self) -> str:
@@ -44,9 +46,15 @@ class View:
         """Return the view after a read."""
         if record == self.record:
             return self
-        freed = record is not None and not record.holder
-        handed_to = self.record.hand_over_to if freed and self.record is not None else ""
-        return replace(self, record=record, unchanged_since=now, handed_to=handed_to)
+        before = self.record
+        seen = replace(self, record=record, unchanged_since=now, handed_to="")
+        if before is None:
+            return seen
+        if record is None and before.holder not in ("", self.identity):
+            return replace(seen, free_from=self.unchanged_since + before.duration_seconds)
+        if record is not None and not record.holder:
+            return replace(seen, handed_to=before.hand_over_to)
+        return seen
 
     def wrote(self, record: Record, sent_at: float) -> View:
         """Return the view after a write of ours that succeeded and was sent at `sent_at`: we lead."""
@@ -110,7 +118,7 @@ def step(view: View, now: float, times: Times, *, holder_is_dead: bool = False) 
         return _while_leading(view, view.renewed_at, now, times)
     record = view.record
     if record is None:
-        return Create()
+        return Create() if now >= view.free_from else Wait(min(view.free_from, now + times.retry_period))
     runs_out = view.unchanged_since + record.duration_seconds
     first_go = view.unchanged_since + times.retry_period
     if not record.holder and view.handed_to not in ("", ANY, view.pod) and now < first_go:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leader.election import Create, Lost, Renew, Take, Times, View, Wait, step
+from leader.election import Create, HandOver, Lost, Renew, Take, Times, View, Wait, step
 from leader.lease import Record
 
 TIMES = Times(lease_duration=10, renew_deadline=6.0, retry_period=2.0, request_timeout=1.5)
@@ -108,3 +110,34 @@ def test_there_is_a_next_step_from_any_state_and_no_wait_lies_in_the_past(reads:
     assert not isinstance(found, Lost)
     if isinstance(found, Wait):
         assert found.until > now
+
+
+def test_a_lease_deleted_under_its_holder_is_made_again_when_the_holder_must_have_stopped() -> None:
+    view = standby(OTHER, 100.0).saw(None, 103.0)
+    assert isinstance(step(view, 103.0, TIMES), Wait)
+    assert isinstance(step(view, 110.0, TIMES), Create)
+
+
+def test_a_lease_that_was_free_or_ours_is_made_again_at_once() -> None:
+    assert isinstance(step(standby("", 100.0).saw(None, 103.0), 103.0, TIMES), Create)
+    assert isinstance(step(leading(100.0).stepped_down().saw(None, 103.0), 103.0, TIMES), Create)
+
+
+def test_a_holder_hands_over_when_the_lease_names_another_pod_and_goes_on_when_it_names_its_own() -> None:
+    def asked(to: str) -> View:
+        return leading(0.0).saw(replace(record(ME), version="9", hand_over_to=to), 1.0)
+
+    assert step(asked("any"), 1.0, TIMES) == HandOver("any")
+    assert step(asked("other-pod"), 1.0, TIMES) == HandOver("other-pod")
+    assert isinstance(step(asked(ME.partition("_")[0]), 2.0, TIMES), Renew)
+
+
+def test_a_lease_given_back_for_one_pod_is_left_to_it_for_a_period() -> None:
+    def freed(to: str) -> View:
+        held = standby(OTHER, 0.0).saw(replace(record(OTHER), version="8", hand_over_to=to), 1.0)
+        return held.saw(record("", version="9"), 2.0)
+
+    assert step(freed("other-pod"), 2.0, TIMES) == Wait(4.0)
+    assert isinstance(step(freed("other-pod"), 4.0, TIMES), Take)
+    assert isinstance(step(freed("any"), 2.0, TIMES), Take)
+    assert isinstance(step(freed(ME.partition("_")[0]), 2.0, TIMES), Take)
