@@ -149,8 +149,9 @@ class Server(ABC):
 
     def freeze(self) -> None:
         """Stop the clock of the process and its children: connections stay open, nothing answers."""
-        for member in self._family():
-            _send(member, signal.SIGSTOP)
+        for _ in range(2):  # what was being forked while the first round went on is stopped by the second
+            for member in self._family():
+                _send(member, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let a frozen server go on."""
