@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.servers.fixtures"]
 
-KEPT = ("RATCHET_PG_BIN", "RATCHET_REDIS_BIN")
+KEPT = ("RATCHET_PG_BIN", "RATCHET_REDIS_BIN", "RATCHET_TEST_CLUSTER")
 for _name in [name for name in os.environ if name.startswith("RATCHET_") and name not in KEPT]:
     del os.environ[_name]
 

@@ -1,0 +1,1 @@
+"""Against the API server of a real cluster; skipped where there is none."""
