@@ -33,8 +33,6 @@ class ExecutionSettings(Section):
     """Bound of the first random pause after a failed attempt; doubles with each."""
     retry_longest_seconds: Seconds = 60.0
     """Longest pause between two attempts."""
-    exit_waits_for_entry_seconds: SecondsOrZero = 5.0
-    """An EXIT may wait this long for an entry in flight, to sell everything in one order."""
     exit_page_seconds: Seconds = 30.0
     """A person is called when an exit has been unknown this long."""
     review_margin_seconds: Seconds = 60.0

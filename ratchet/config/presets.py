@@ -48,7 +48,6 @@ TEST: Mapping[str, Any] = {
         "sweep_seconds": 0.2,
         "retry_first_seconds": 0.1,
         "retry_longest_seconds": 1.0,
-        "exit_waits_for_entry_seconds": 0.5,
         "exit_page_seconds": 2.0,
         "review_margin_seconds": 2.0,
     },

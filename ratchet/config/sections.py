@@ -170,7 +170,7 @@ class BrokerSettings(Section):
     mode_check_seconds: Seconds = 60.0
     """How often the mode of OpenAlgo is read, besides on each answer."""
     day_end_margin_seconds: SecondsOrZero = 1_800.0
-    """Orders still unknown this long before the session ends go to a person."""
+    """An order that is still unknown this long before the session ends goes to a person, while one can look."""
 
 
 class SimulatorSettings(Section):

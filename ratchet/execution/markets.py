@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from ratchet.brokers.base import BrokerError, SessionTimes
-from ratchet.domain.calendar import IST, TradingCalendar
+from ratchet.brokers.base import BadAnswer, BrokerError, Holiday, SessionTimes
+from ratchet.domain.calendar import IST, MarketDay, Session, TradingCalendar
 from ratchet.domain.checks import Quote
 from ratchet.domain.contracts import Right, choose_strike, future_symbol, option_symbol
 from ratchet.domain.expiries import choose_expiry
@@ -20,6 +21,9 @@ from ratchet.runtime import Runtime
 T = TypeVar("T")
 _KEPT_LIMIT = 5_000
 _LOOK_AHEAD_DAYS = 10
+_HOLIDAYS_AHEAD = timedelta(days=60)
+
+log = logging.getLogger(__name__)
 
 
 class NoQuote(Exception):
@@ -105,6 +109,22 @@ class Markets:
         every = await self._cache.get(self.today(), ("timings", day), lambda: broker.timings(day))
         return [s for s in every if s.exchange == exchange]
 
+    async def calendar(self, account: str) -> TradingCalendar:
+        """Return the calendar with the broker's holidays, in time the next year's too. Raises BrokerError."""
+        broker, today = self._rt.broker(account), self.today()
+
+        async def read() -> TradingCalendar:
+            found = list(await broker.holidays(today.year))
+            following = (today + _HOLIDAYS_AHEAD).year
+            if following != today.year:
+                try:
+                    found += await broker.holidays(following)
+                except BadAnswer:  # next year's list is not out yet
+                    log.warning("no holidays of %s yet", following, extra={"event": "no_holidays", "year": following})
+            return TradingCalendar(market_day(holiday) for holiday in found)
+
+        return await self._cache.get(today, "calendar", read)
+
     async def contract(self, account: str, exchange: str, symbol: str) -> Contract:
         """Return a contract as the broker lists it today."""
         broker = self._rt.broker(account)
@@ -177,7 +197,15 @@ class Markets:
             ("expiries", instrument.exchange, instrument.base),
             lambda: broker.expiries(instrument.exchange, instrument.base, options=instrument.form is Form.SYNTHETIC),
         )
-        return choose_expiry(listed, today, instrument, TradingCalendar())
+        return choose_expiry(listed, today, instrument, await self.calendar(account))
+
+
+def market_day(holiday: Holiday) -> MarketDay:
+    """Return what a holiday says of its day; an exchange that it does not name keeps its ordinary hours."""
+    sessions: dict[str, tuple[Session, ...]] = {}
+    for times in holiday.open_sessions:
+        sessions[times.exchange] = (*sessions.get(times.exchange, ()), Session(times.opens, times.closes))
+    return MarketDay(day=holiday.day, sessions=sessions, closed=frozenset(holiday.closed))
 
 
 def sized_by(instrument: Instrument, contract: Contract) -> Instrument:

@@ -11,8 +11,11 @@ from typing import Self
 from ratchet import __version__
 from ratchet.execution.accept import WORK, Acceptor
 from ratchet.execution.markets import Markets
+from ratchet.execution.mode import ModeWatch
 from ratchet.execution.setup import ensure_accounts
+from ratchet.execution.submit import posting
 from ratchet.execution.worker import Worker
+from ratchet.observability import metrics
 from ratchet.persistence import instances
 from ratchet.persistence.errors import PersistenceError
 from ratchet.persistence.transaction import Transaction
@@ -87,6 +90,7 @@ class Pod:
         self.markets = Markets(rt)
         self.acceptor = Acceptor(rt)
         self.worker = Worker(rt, self.markets, self.acceptor.accept)
+        self.mode = ModeWatch(rt)
         self._presence = Presence(rt, role)
         self._stop = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -98,11 +102,13 @@ class Pod:
         on to the end. Raises what a background task raises by surprise.
         """
         self._rt.db.listen(WORK, lambda _: self._rt.hints.ring(WORK))
+        metrics.ORDERS_IN_FLIGHT.set_function(lambda: len(posting))
         try:
             async with asyncio.TaskGroup() as tasks:
                 around = [
                     tasks.create_task(self._presence.run(), name="presence"),
                     tasks.create_task(self.acceptor.run(), name="acceptor"),
+                    tasks.create_task(self.mode.run(), name="mode"),
                 ]
                 working = tasks.create_task(self._work(), name="worker")
                 await stop.wait()

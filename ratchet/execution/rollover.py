@@ -15,7 +15,6 @@ from decimal import Decimal
 
 from ratchet.brokers.base import BrokerError
 from ratchet.domain import rollover as saga
-from ratchet.domain.calendar import TradingCalendar
 from ratchet.domain.checks import Quote
 from ratchet.domain.expiries import NoExpiry, roll_due
 from ratchet.domain.instruments import PRODUCT, Instrument
@@ -88,14 +87,17 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None, may_act: MayAct =
     )
 
 
-async def due(rt: Runtime, account: str, today: date) -> list[tuple[Layer, Instrument, date]]:
+async def due(rt: Runtime, markets: Markets, account: str) -> list[tuple[Layer, Instrument, date]]:
     """Return the open layers of an account whose contract is due to be left: the dry run."""
+    today = markets.today()
     longest = max(instrument.roll_days for instrument in rt.portfolio.instruments.values())
     horizon = max(timedelta(days=longest), TENDER_REACH)
     async with rt.db.transaction(name="roll-due") as tx:
         rows = await rollovers.expiring(tx, account, before=today + horizon)
         found = [(await layers.get(tx, row["id"]), row["expiry"]) for row in rows]
-    calendar = TradingCalendar()
+    if not found:
+        return []
+    calendar = await markets.calendar(account)
     return [
         (layer, rt.instrument(layer.instrument), expiry)
         for layer, expiry in found
@@ -105,7 +107,7 @@ async def due(rt: Runtime, account: str, today: date) -> list[tuple[Layer, Instr
 
 async def _scan(rt: Runtime, markets: Markets, account: str, epoch: int | None) -> int:
     begun = 0
-    for layer, instrument, expiry in await due(rt, account, markets.today()):
+    for layer, instrument, expiry in await due(rt, markets, account):
         held = [h.symbol for h in layer.holdings if h.quantity]
 
         async def work(tx: Transaction, layer: Layer = layer, held: list[str] = held) -> bool:

@@ -40,6 +40,6 @@ def test_an_error_is_always_told_on_the_other_stream(capsys: pytest.CaptureFixtu
     assert capsys.readouterr() == ("", "error: no [such] thing\n")
 
 
-def test_facts_are_told_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    Output(as_json=False).facts({"short": 1, "much longer": {"a": None}})
-    assert capsys.readouterr().out == 'short        1\nmuch longer  {"a": null}\n'
+def test_facts_are_told_by_name_and_what_says_nothing_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=False).facts({"short": 1, "much longer": {"kind": "sqlite", "cause": None, "ready": {"now": True}}})
+    assert capsys.readouterr().out == "short        1\nmuch longer  kind sqlite, ready now yes\n"
