@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 WINDOW = timedelta(seconds=60)
 """Trades of one key closer than this, either way, are one. Source: docs/domain.md, section 3."""
 
+ANSWER_SECONDS = 2.5
+"""A sender is told no after this time: TradingView drops a call after 3 s, and only a 5xx answer is sent again."""
+
 WORK = "work"
 """The topic that is rung when there is a signal to execute."""
 
@@ -76,7 +79,8 @@ class Acceptor:
         self._queue.append(waiting)
         self._filled.set()
         began = self._rt.clock.monotonic()
-        late = loop.call_later(self._rt.settings.http.request_timeout_seconds, _too_late, waiting)
+        limit = min(ANSWER_SECONDS, self._rt.settings.http.request_timeout_seconds)
+        late = loop.call_later(limit, _too_late, waiting)
         try:
             receipt = await waiting.answer
         finally:

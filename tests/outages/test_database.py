@@ -65,9 +65,10 @@ async def test_a_burst_survives_its_connections(how: str, plants: Plants, postgr
 async def test_a_frozen_one_holds_nobody_for_ever_and_loses_nothing(
     plants: Plants, postgres_server: PostgresServer
 ) -> None:
-    async with plants(HTTP__REQUEST_TIMEOUT_SECONDS="1.5", HTTP__BODY_TIMEOUT_SECONDS="1") as plant:
+    async with plants() as plant:
         async with bursting(plant):
             postgres_server.freeze()
+            # The client waits 3 s, as TradingView does, which sends again after an answer, not after silence.
             status, headers, problem = await plant.client.look("POST", "/signals", message("BASE_ENTRY"))
             postgres_server.thaw()
             assert status == 503, problem
@@ -109,8 +110,6 @@ async def test_with_every_connection_taken_signals_wait_or_are_sent_again_and_no
     settings = {
         "DATABASE__POOL_SIZE": "2",
         "DATABASE__POOL_TIMEOUT_SECONDS": "0.2",
-        "HTTP__REQUEST_TIMEOUT_SECONDS": "1.5",
-        "HTTP__BODY_TIMEOUT_SECONDS": "1",
     }
     async with plants(**settings) as plant:
         with psycopg.connect(postgres_url) as connection:
