@@ -90,7 +90,7 @@ def _calls_told(path: Path | None) -> Iterator[None]:
         yield
         return
     clock, told = SystemClock(), bootstrap._broker_observed
-    with path.open("w") as lines:
+    with path.open("w", buffering=1) as lines:
 
         def tell(call: str, outcome: str, seconds: float) -> None:
             told(call, outcome, seconds)
