@@ -11,6 +11,10 @@ from ratchet.domain.numbers import tick_down, tick_up
 from ratchet.domain.orders import Side
 
 HUNDRED = Decimal(100)
+LAST_TRY = Decimal("0.1")
+"""Percent that the last price of a part-filled entry's rest lies above the one before."""
+LAST_TRY_SECONDS = 5.0
+"""How long that price stands before the rest is cancelled. Source: docs/domain.md, section 8.3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +46,7 @@ def entry_rung(
     if i > last:
         return None
     price = _walked(i, mid, side, rules, is_option)
-    slippage = (price - signal_price) * side.sign
-    if not is_option and slippage * HUNDRED > rules.stop * signal_price:
+    if _beyond(price, side, rules, signal_price, is_option):
         return None
     return Rung(price=_on_tick(price, side, tick), done=i == last, marketable=False)
 
@@ -62,6 +65,22 @@ def exit_rung(*, i: int, quote: Quote, side: Side, tick: Decimal, rules: LadderR
     touch = (quote.ask if side is Side.BUY else quote.bid) or quote.ltp
     through = touch * (HUNDRED + side.sign * rules.band) / HUNDRED
     return Rung(price=_on_tick(through, side, tick), done=True, marketable=True)
+
+
+def last_try(
+    *, price: Decimal, side: Side, tick: Decimal, rules: LadderRules, signal_price: Decimal, is_option: bool
+) -> Decimal | None:
+    """Return the price at which the rest of a part-filled entry is tried once more, on the tick.
+
+    price: the order's present one. None where the ladder's stop allows no worse price.
+    """
+    worse = price * (HUNDRED + side.sign * LAST_TRY) / HUNDRED
+    return None if _beyond(worse, side, rules, signal_price, is_option) else _on_tick(worse, side, tick)
+
+
+def _beyond(price: Decimal, side: Side, rules: LadderRules, signal_price: Decimal, is_option: bool) -> bool:
+    """Whether an entry's price lies further from the signal's, against us, than the ladder's stop."""
+    return not is_option and (price - signal_price) * side.sign * HUNDRED > rules.stop * signal_price
 
 
 def _last(rules: LadderRules, is_option: bool) -> int:

@@ -35,6 +35,8 @@ LadderPrice = Callable[[int, Quote], Decimal | None]
 
 _MODIFICATIONS = 24
 """Most moves of one order's price; brokers allow 25. Then it is cancelled, and an exit goes on with another order."""
+_LAST_TRY = _MODIFICATIONS + 1
+"""The number of the one move after the ladder's end; it says that the rest of a part-filled entry was tried again."""
 
 _ENDS = {
     "complete": IntentState.FILLED,
@@ -44,12 +46,27 @@ _ENDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """What a part-filled order's rest is given where the ladder ends, before it is cancelled.
+
+    seconds: how long it stands, counted from its last price. price: a last price, or None to leave it where it is.
+    """
+
+    seconds: float
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """How a working order is repriced. wait_seconds: between rungs; give_up: what has not filled is cancelled now."""
+    """How a working order is repriced. wait_seconds: between rungs; give_up: what has not filled is cancelled now.
+
+    rest: what is done about the rest of a part-filled order at the end; None: it is cancelled.
+    """
 
     price: LadderPrice
     wait_seconds: float
     give_up: bool = False
+    rest: Rest | None = None
 
 
 async def follow(rt: Runtime, markets: Markets, claim: Holder, intent: Intent, ladder: Ladder) -> Again | None:
@@ -67,7 +84,7 @@ async def follow(rt: Runtime, markets: Markets, claim: Holder, intent: Intent, l
         await _seen(rt, intent, None)
         if fill.filled > intent.filled:
             await record.filled(rt, claim, intent, fill, None, how="trade book")
-        return await _walk(rt, markets, claim, intent, ladder)
+        return await _walk(rt, markets, intent, ladder, filled=fill.filled)
     return await _ending(rt, claim, intent, order, fill, end)
 
 
@@ -128,7 +145,7 @@ async def _missing(rt: Runtime, claim: Holder, intent: Intent) -> Again | None:
     return Again(rt.settings.broker.poll_interval_seconds, "the order is not in the broker's book yet")
 
 
-async def _walk(rt: Runtime, markets: Markets, claim: Holder, intent: Intent, ladder: Ladder) -> Again | None:
+async def _walk(rt: Runtime, markets: Markets, intent: Intent, ladder: Ladder, *, filled: int) -> Again:
     """Move the price to its next rung when it is time, or ask for the cancel that ends the ladder."""
     poll = rt.settings.broker.poll_interval_seconds
     if intent.cancel_at is not None:
@@ -139,24 +156,31 @@ async def _walk(rt: Runtime, markets: Markets, claim: Holder, intent: Intent, la
         await _cancel(rt, intent)
         return Again(poll, "the order is not wanted any more")
     now = await _now(rt)
-    if now - (intent.rung_at or intent.sent_at or now) < timedelta(seconds=ladder.wait_seconds):
+    stood = now - (intent.rung_at or intent.sent_at or now)
+    if stood < timedelta(seconds=ladder.wait_seconds):
         return Again(poll, "the order is working")
     quote = await markets.quote(intent.account, intent.exchange, intent.symbol)
     price = ladder.price(intent.rungs + 1, quote) if intent.rungs < _MODIFICATIONS else None
-    if price is None:
-        await _ask_cancel(rt, intent)
-        await _cancel(rt, intent)
-        return Again(poll, "the ladder has ended")
-    await _reprice(rt, intent, price)
-    return Again(poll, f"repriced to {price}")
+    if price is not None:
+        await _reprice(rt, intent, price, rungs=intent.rungs + 1)
+        return Again(poll, f"repriced to {price}")
+    rest = ladder.rest if filled else None
+    if rest is not None and rest.price is not None and intent.rungs < _LAST_TRY:
+        await _reprice(rt, intent, rest.price, rungs=_LAST_TRY)
+        return Again(poll, f"the rest is tried once more, at {rest.price}")
+    if rest is not None and stood < timedelta(seconds=rest.seconds):
+        return Again(poll, "the rest may still fill")
+    await _ask_cancel(rt, intent)
+    await _cancel(rt, intent)
+    return Again(poll, "the ladder has ended")
 
 
-async def _reprice(rt: Runtime, intent: Intent, price: Decimal) -> None:
+async def _reprice(rt: Runtime, intent: Intent, price: Decimal, *, rungs: int) -> None:
     if not await _token(rt, intent):
         return
 
     async def work(tx: Transaction) -> bool:
-        return await intents.move_rung(tx, intent, rungs=intent.rungs + 1, price=price)
+        return await intents.move_rung(tx, intent, rungs=rungs, price=price)
 
     if not await rt.db.run(work, name="rung") or intent.broker_order_id is None or price == intent.price:
         return

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ratchet.domain.checks import Quote
 from ratchet.domain.instruments import LadderRules
-from ratchet.domain.ladder import Rung, entry_rung, exit_rung
+from ratchet.domain.ladder import Rung, entry_rung, exit_rung, last_try
 from ratchet.domain.orders import Side
 from tests.unit.domain.builders import T0
 
@@ -139,3 +139,19 @@ def test_every_price_is_a_positive_multiple_of_the_tick(i: int, mid: int, side: 
     for rung in rungs:
         assert rung.price > 0
         assert rung.price % D("0.05") == 0
+
+
+@pytest.mark.parametrize(
+    ("present", "side", "option", "tried"),
+    [
+        ("1000", Side.BUY, False, "1001"),
+        ("1000", Side.SELL, False, "999"),
+        ("1019.01", Side.BUY, False, None),  # beyond 2 percent from the signal's price
+        ("400.05", Side.BUY, True, "400.50"),  # a buy is rounded up to the tick
+    ],
+)
+def test_a_rest_is_tried_once_more_a_tenth_of_a_percent_further_but_within_the_stop(
+    present: str, side: Side, option: bool, tried: str | None
+) -> None:
+    found = last_try(price=D(present), side=side, tick=D("0.05"), rules=RULES, signal_price=D(1000), is_option=option)
+    assert found == (None if tried is None else D(tried))
