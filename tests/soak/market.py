@@ -8,8 +8,8 @@ from typing import Any
 from tests.harness.broker import BrokerDesk
 from tests.messages import PRICES, message
 
-_STEP = Decimal("1.7")
-"""ATRs of one rise: more than any instrument's spacing of pyramids."""
+_RISE = Decimal("1.7")
+"""ATRs of one rise: enough for the spacing of pyramids, and for the risk of the base that they must have earned."""
 
 
 class Market:
@@ -20,7 +20,7 @@ class Market:
 
     def rise(self, instrument: str) -> None:
         """Move an instrument up a step."""
-        self._price[instrument] += _STEP * self._atr(instrument)
+        self._price[instrument] += _RISE * self._atr(instrument)
 
     async def show(self, broker: BrokerDesk) -> None:
         """Let the simulator quote the present prices: it forgets them when it starts."""

@@ -64,6 +64,7 @@ class Nursery:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
+        """Start it, and wait until it has imported all. Raises ProcessFailed if it cannot; why stands on stderr."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.soak.nursery"],
             cwd=ROOT,
@@ -72,6 +73,7 @@ class Nursery:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
+        self._answer()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,12 +89,16 @@ class Nursery:
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Put one request. Raises ProcessFailed if the nursery has died."""
-        pipes = self._process
-        assert pipes.stdin is not None and pipes.stdout is not None
-        with self._lock:
-            pipes.stdin.write(json.dumps(request).encode() + b"\n")
-            pipes.stdin.flush()
-            line = pipes.stdout.readline()
+        assert self._process.stdin is not None
+        with self._lock, suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            return self._answer()
+        raise ProcessFailed("the nursery has ended")
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
         if not line:
             raise ProcessFailed("the nursery has ended")
         answer: dict[str, Any] = json.loads(line)
@@ -124,11 +130,15 @@ class Forked(Process):
 def _serve() -> None:
     for module in _LOADED:
         importlib.import_module(module)
+    _say({"ready": True})
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        answer = {"code": _poll(request["poll"])} if "poll" in request else {"pid": _fork(request)}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        _say({"code": _poll(request["poll"])} if "poll" in request else {"pid": _fork(request)})
+
+
+def _say(answer: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
 
 
 def _poll(pid: int) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,9 +96,22 @@ async def _hurt_and_audit(plant: ForkedPlant, rt: Runtime, schedule: Schedule, r
         result.counts = await verdict.counts(rt)
     finally:
         await _ended(keeper)
+    result.counts["errors"] = _errors(plant)
     result.fired = [line for process in plant.processes for line in plant.fired(process)]
     result.findings = found
     result.diary = diary.entries
+
+
+def _errors(plant: ForkedPlant) -> dict[str, int]:
+    """Return how often which error was logged: most are what the schedule asked for, a failed turn deserves a look."""
+    found: Counter[str] = Counter()
+    for process in plant.processes:
+        for line in process.log.read_text(errors="replace").splitlines() if process.log.exists() else ():
+            if '"level": "ERROR"' in line:
+                found[line.partition('"event": "')[2].partition('"')[0] or "unnamed"] += 1
+            elif line.startswith("Traceback"):
+                found["traceback"] += 1
+    return dict(found)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

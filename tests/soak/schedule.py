@@ -150,9 +150,9 @@ def _armed(chance: random.Random) -> str:
 def _market(chance: random.Random) -> list[Act]:
     """Every instrument rises a step or two, so that pyramids are allowed."""
     return [
-        Act(at=round(chance.uniform(start, start + 1.5), 2), what="market_rises", detail={"instrument": name})
+        Act(at=round(chance.uniform(start, start + 1.0), 2), what="market_rises", detail={"instrument": name})
         for name in INSTRUMENTS
-        for start in (1.2, 3.0)
+        for start in (1.8, 3.6)
     ]
 
 
@@ -191,17 +191,17 @@ def _signals(chance: random.Random) -> list[Planned]:
     lanes = [(account, instrument) for account in ACCOUNTS for instrument in INSTRUMENTS]
     found: list[Planned] = []
     for account, instrument in chance.sample(lanes, k=chance.randint(7, 12)):
-        begin = chance.uniform(0.0, 2.0)
+        begin = chance.uniform(0.0, 1.8)
         story: list[tuple[str, str | None, float]] = [("BASE_ENTRY", "Long_1", begin)]
         if chance.random() < 0.7:
-            story.append(("PYRAMID", "Long_2", chance.uniform(2.0, 4.5)))
+            story.append(("PYRAMID", "Long_2", chance.uniform(2.6, 4.5)))
         if chance.random() < 0.3:
-            story.append(("PYRAMID", "Long_3", chance.uniform(3.5, 5.5)))
+            story.append(("PYRAMID", "Long_3", chance.uniform(4.2, 5.8)))
         story += [("MARKET_DATA", None, chance.uniform(1.0, SECONDS)) for _ in range(chance.randint(0, 2))]
         if chance.random() < 0.4:
             story.append(("EXIT", chance.choice(("Long_1", "Long_2")), chance.uniform(2.0, SECONDS)))
         if chance.random() < 0.5:
-            story.append(("EXIT", "ALL", chance.uniform(begin, SECONDS)))
+            story.append(("EXIT", "ALL", chance.uniform(begin + 1.0, SECONDS)))
         if chance.random() < 0.2:
             story.append(("FALL", None, chance.uniform(4.0, SECONDS)))
         if chance.random() < 0.2:
@@ -219,7 +219,7 @@ def _signal(
         instrument=instrument,
         kind="MARKET_DATA" if kind == "FALL" else kind,
         position=position,
-        skew=round(chance.uniform(-3.0, 3.0), 1) if chance.random() < 0.2 else 0.0,
+        skew=round(chance.uniform(-3.0, 3.0), 1) if chance.random() < 0.1 else 0.0,
         again=round(chance.uniform(0.0, 2.0), 2) if chance.random() < 0.3 else None,
         falls=kind == "FALL",
     )

@@ -94,7 +94,7 @@ async def site(
                 )
             )
             await plant.start_simulator()
-            loaded = plant.loaded(broker=_broker_of(settings or {}))
+            loaded = plant.loaded(**_tree(settings or {}))
             rt = await stack.enter_async_context(open_runtime(loaded, role="cli"))
             await rt.db.open()
             yield plant, rt
@@ -102,12 +102,13 @@ async def site(
         await asyncio.to_thread(servers.postgres.drop_database, url)
 
 
-def _broker_of(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the broker's settings among environment variables, as the tree has them."""
-    prefix = "BROKER__"
-    return {"kind": "simulator"} | {
-        name.removeprefix(prefix).lower(): value for name, value in settings.items() if name.startswith(prefix)
-    }
+def _tree(settings: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return environment variables (SECTION__NAME) as the settings' tree."""
+    tree = {"broker": {"kind": "simulator"}}
+    for variable, value in settings.items():
+        section, _, name = variable.lower().partition("__")
+        tree.setdefault(section, {})[name] = value
+    return tree
 
 
 def _migrate(url: str) -> None:
