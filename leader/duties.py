@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from leader.announcing import Announce, to_nobody
 from leader.database_lease import DatabaseFence
 from leader.leadership import Leadership, LeadershipLost
 from leader.schedule import Duty
@@ -12,8 +13,11 @@ from ratchet.execution.roll_plan import FencedOut
 from ratchet.observability import context
 from ratchet.runtime import Runtime
 
-Run = Callable[[Runtime, Leadership], Awaitable[object]]
-"""One pass of a duty, by this right to act: safe to repeat, to cancel, and to run in two processes at once."""
+Run = Callable[[Runtime, Leadership, Announce], Awaitable[object]]
+"""One pass of a duty, by this right to act, telling what people should know.
+
+It is safe to repeat, to cancel, and to run in two processes at once.
+"""
 
 RECOVERY_SECONDS = 60.0
 RECONCILIATION_SECONDS = 50.0
@@ -44,7 +48,7 @@ class Work:
     housekeeping: Run
 
 
-def table(rt: Runtime, work: Work, fence: DatabaseFence) -> tuple[Duty, ...]:
+def table(rt: Runtime, work: Work, fence: DatabaseFence, announce: Announce = to_nobody) -> tuple[Duty, ...]:
     """Return the duties. A new leader recovers and reconciles before all else."""
     times = rt.settings.leader
 
@@ -53,7 +57,7 @@ def table(rt: Runtime, work: Work, fence: DatabaseFence) -> tuple[Duty, ...]:
             await fence.check(leadership)
             with context.bound(epoch=leadership.epoch):
                 try:
-                    return await run(rt, leadership)
+                    return await run(rt, leadership, announce)
                 except FencedOut as error:
                     raise LeadershipLost(str(error)) from error
 

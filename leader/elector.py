@@ -272,7 +272,7 @@ class Elector:
                     record, holder="", duration_seconds=RELEASED_DURATION_SECONDS, transitions=record.transitions
                 )
                 log.info("gave the lease back", extra={"event": "lease_released"})
-                self._announce(Moment.LEADER_RELEASED, f"{self.identity} has given the lease back")
+                self._announce(Moment.LEADER_RELEASED, f"{self.identity} gives back win {record.transitions}")
                 return
             except LeaseConflict:
                 continue

@@ -75,7 +75,10 @@ async def connect(kubeconfig: Path | None) -> client.ApiClient:
 
 
 class KubernetesLease:
-    """One Lease object. request_timeout: seconds of one call. quiet: seconds after which a silent watch is renewed."""
+    """One Lease object. request_timeout: seconds of one call. quiet: seconds after which a silent watch is renewed.
+
+    owner: with which it is deleted, if we make it.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class KubernetesLease:
         request_timeout: float,
         quiet: float,
         annotations: Annotations = dict,
+        owner: client.V1OwnerReference | None = None,
     ) -> None:
         self._api = client.CoordinationV1Api(api)
         self._clock = clock
@@ -95,6 +99,7 @@ class KubernetesLease:
         self._request_timeout = request_timeout
         self._quiet = quiet
         self._annotations = annotations
+        self._owner = owner
         self._object: Any = None
         self._watching: asyncio.Task[None] | None = None
         self._watched: Record | None = None
@@ -108,9 +113,9 @@ class KubernetesLease:
     async def create(self, *, holder: str, duration_seconds: int) -> Record:
         """Make the object. Raises LeaseConflict, LeaseUnavailable."""
         self._end_watch()
-        self._object = client.V1Lease(
-            metadata=client.V1ObjectMeta(name=self._name, namespace=self._namespace), spec=client.V1LeaseSpec()
-        )
+        owners = [self._owner] if self._owner else None
+        meta = client.V1ObjectMeta(name=self._name, namespace=self._namespace, owner_references=owners)
+        self._object = client.V1Lease(metadata=meta, spec=client.V1LeaseSpec())
         body = self._body(None, holder, duration_seconds, transitions=0)
         created = self._api.create_namespaced_lease(self._namespace, body, _request_timeout=self._request_timeout)
         return self._seen(await self._call(created, _CONFLICT))
@@ -148,10 +153,25 @@ class KubernetesLease:
             ended.result()  # raises why the watch has ended
         return self._watched
 
+    async def delete(self, seen: Record) -> None:
+        """Delete it as it was seen. Raises LeaseConflict, LeaseUnavailable."""
+        condition = client.V1Preconditions(resource_version=seen.version, uid=seen.uid)
+        deleted = self._api.delete_namespaced_lease(
+            self._name,
+            self._namespace,
+            body=client.V1DeleteOptions(preconditions=condition),
+            _request_timeout=self._request_timeout,
+        )
+        await self._call(deleted, _CONFLICT, _NOT_FOUND)
+
+    @property
+    def uid(self) -> str | None:
+        """The object's uid, as far as it was ever seen."""
+        return None if self._object is None else self._object.metadata.uid
+
     async def close(self) -> None:
-        """End the watch and the connections."""
+        """End the watch; the connections are those of who opened them."""
         self._end_watch()
-        await self._api.api_client.close()
 
     def _end_watch(self) -> None:
         if self._watching is not None:

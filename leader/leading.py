@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ from leader.deaths import everybody, evidence
 from leader.duties import Work, table
 from leader.election import Times
 from leader.elector import Elector
+from leader.leadership import Leadership
 from leader.place import Place, in_database, opened
 from leader.schedule import Schedule
 from ratchet.clock import boottime
@@ -19,6 +22,8 @@ from ratchet.config.duties import LeaderSettings
 from ratchet.observability import metrics
 from ratchet.observability.probes import Verdict
 from ratchet.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 
 class Leader:
@@ -32,7 +37,8 @@ class Leader:
         place = place or in_database(rt)
         fence = DatabaseFence(rt.db)
         self._settings = rt.settings.leader
-        self.schedule = Schedule(table(rt, work, fence), rt.clock)
+        self._beside = place.beside
+        self.schedule = Schedule(table(rt, work, fence, place.announce), rt.clock)
         self.elector = Elector(
             lease=place.lease,
             fence=fence,
@@ -52,7 +58,20 @@ class Leader:
 
     async def run(self) -> None:
         """Stand by and lead until stopped; the lease is given back after the duties have ended."""
-        await self.elector.run(self.schedule.run)
+        await self.elector.run(self._work)
+
+    async def _work(self, leadership: Leadership) -> None:
+        if self._beside is None:
+            await self.schedule.run(leadership)
+            return
+        beside = asyncio.ensure_future(self._beside(leadership))
+        try:
+            await self.schedule.run(leadership)
+        finally:
+            beside.cancel()
+            await asyncio.wait([beside])
+            if not beside.cancelled() and (error := beside.exception()) is not None:
+                log.error("the leader was not shown", exc_info=error, extra={"event": "beside_failed"})
 
     def stop(self) -> None:
         """Ask for an orderly end."""

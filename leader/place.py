@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from leader.announcing import Announce, to_nobody
 from leader.database_lease import DatabaseLease
+from leader.leadership import Leadership
 from leader.lease import Lease
 from leader.standing import Standing
 from ratchet.config import Settings
@@ -25,12 +26,16 @@ HOLDER_LENGTH = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What differs from place to place. standing: shown there as far as the place can show it."""
+    """What differs from place to place. standing: shown there as far as the place can show it.
+
+    beside: run beside the duties for as long as this process leads; it decides nothing and never fails them.
+    """
 
     lease: Lease
     identity: str
     standing: Standing = field(default_factory=Standing)
     announce: Announce = to_nobody
+    beside: Callable[[Leadership], Awaitable[None]] | None = None
 
 
 @asynccontextmanager

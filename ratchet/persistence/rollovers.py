@@ -19,7 +19,7 @@ from ratchet.persistence.claims import ClaimLost
 from ratchet.persistence.tables import positions, signal_log
 from ratchet.persistence.tables import rollover as t
 from ratchet.persistence.transaction import Row, Transaction
-from ratchet.persistence.types import Document, db_now
+from ratchet.persistence.types import Document, UtcDateTime, db_now
 
 _ROLLING = t.c.state.in_([str(RolloverStatus.PENDING), str(RolloverStatus.IN_PROGRESS), str(RolloverStatus.FAILED)])
 _KEY = t.c.id == bindparam("k_id", type_=Uuid)
@@ -94,6 +94,15 @@ _EXPIRING = (
 )
 _OPEN_ROLLS = select(t).where(_ROLLING).order_by(t.c.created_at, t.c.id)
 _ONE = select(t).where(_KEY)
+_SEEN = (
+    select(
+        t.c.id, t.c.account, t.c.state, t.c.old_contract, positions.c.instrument, positions.c.layer, positions.c.expiry
+    )
+    .join(positions, positions.c.id == t.c.position_id)
+    .order_by(t.c.created_at, t.c.id)
+)
+_UNDER_WAY = _SEEN.where(_ROLLING)
+_BEGUN_SINCE = _SEEN.where(t.c.created_at >= bindparam("since", type_=UtcDateTime))
 _EXITING = (
     select(signal_log.c.id)
     .where(
@@ -224,6 +233,16 @@ async def expiring(tx: Transaction, account: str, *, before: date) -> list[Row]:
 async def unfinished(tx: Transaction) -> list[Rolling]:
     """Return every roll that is pending, under way or failed, oldest first."""
     return [_rolling(row) for row in await tx.all(_OPEN_ROLLS)]
+
+
+async def watched(tx: Transaction, *, since: datetime) -> list[Row]:
+    """Return every roll that is unfinished or was begun since then, for whoever shows them: what rolls, and its state.
+
+    expiry: of the contract that the layer is in now.
+    """
+    found = {row["id"]: row for row in await tx.all(_UNDER_WAY)}
+    found |= {row["id"]: row for row in await tx.all(_BEGUN_SINCE, since=since)}
+    return list(found.values())
 
 
 async def get(tx: Transaction, rollover_id: UUID) -> Rolling:

@@ -101,9 +101,18 @@ def leading(processes: list[Process]) -> list[Process]:
     return [process for process in processes if process.leads]
 
 
+class OwnLease(KubernetesLease):
+    """One that closes the connections it was given."""
+
+    async def close(self) -> None:
+        """End the watch and the connections."""
+        await super().close()
+        await self._api.api_client.close()
+
+
 async def kubernetes_lease(kubeconfig: Path, name: str, times: Times) -> KubernetesLease:
     """Open a lease of the cluster that a file leads to."""
-    return KubernetesLease(
+    return OwnLease(
         await connect(kubeconfig),
         SystemClock(),
         namespace="default",
