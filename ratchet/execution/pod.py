@@ -120,13 +120,17 @@ class Pod:
             await self._presence.leave()
 
     async def _work(self) -> None:
-        """Execute, once this process is entered: nobody may send whose death could not be told."""
+        """Execute, once this process is entered and has looked at the broker's mode.
+
+        Nobody may send whose death could not be told, nor into a mode that was not asked for.
+        """
         while True:
             try:
                 await self._presence.enter()
                 break
             except PersistenceError:
                 await self._rt.clock.sleep(self._rt.settings.execution.sweep_seconds)
+        await self.mode.looked.wait()
         await self.worker.run()
 
     async def __aenter__(self) -> Self:

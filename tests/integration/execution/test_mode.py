@@ -40,6 +40,24 @@ async def test_a_broker_that_does_not_answer_is_no_reason_to_stop(rt: Runtime, b
     assert (watch.seen, await entries_on(rt)) == (None, True)
 
 
+@pytest.mark.parametrize(("plugin", "allowed"), [("zerodha", True), ("", True), ("paytm", False)])
+async def test_nothing_is_entered_through_a_plugin_that_repeats_orders(
+    rt: Runtime, broker: MemoryBroker, plugin: str, allowed: bool
+) -> None:
+    broker.plugin = plugin
+    await ModeWatch(rt).look()
+    assert await entries_on(rt) is allowed
+    assert [plugin in told["summary"] for told in await incidents_of(rt, "kill_switch")] == [True] * (not allowed)
+
+
+async def test_a_first_look_is_over_whatever_it_shows(rt: Runtime, broker: MemoryBroker) -> None:
+    watch = ModeWatch(rt)
+    assert not watch.looked.is_set()
+    broker.trouble = BrokerUnreachable("down")
+    await watch.look()
+    assert watch.looked.is_set()
+
+
 async def test_the_brokers_holidays_are_days_without_trading(
     rt: Runtime, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
