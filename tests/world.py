@@ -27,7 +27,7 @@ from ratchet.domain.webhook import parse
 from ratchet.execution import reconcile
 from ratchet.execution.pod import Pod
 from ratchet.execution.submission import Receipt, Submission
-from ratchet.persistence import intents, layers, money, signals
+from ratchet.persistence import control, intents, layers, money, signals
 from ratchet.persistence.money import Purse
 from ratchet.runtime import Runtime
 from tests.messages import message
@@ -134,12 +134,17 @@ async def world(home: Path, database_url: str, **more: Any) -> AsyncIterator[Wor
         account = sorted(rt.portfolio.accounts)[0]
         built = World(settings=settings, rt=rt, pod=pod, simulator=simulator, account=account)
 
-        async def audited() -> bool:
+        async def entered() -> bool:
             async with rt.db.single(name="test") as tx:
                 return account in await money.accounts(tx)
 
+        async def audited() -> bool:
+            await reconcile.run(rt)  # on a busy machine the first read of the book may be too slow to count
+            async with rt.db.single(name="test") as tx:
+                return (await control.read(tx)).audited
+
+        await eventually(entered, within=PATIENCE)
         await eventually(audited, within=PATIENCE)
-        await reconcile.run(rt)
         yield built
 
 
