@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ NAMES = ("accept", "execute", "latency", "start", "rows")
 def main() -> None:
     """Measure what was asked for, and print it."""
     args = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything that was started is stopped
     console, sections = Console(), list[Section]()
 
     def profile(name: str) -> Path | None:
