@@ -93,12 +93,11 @@ async def _audit_book(rt: Runtime, account: str, epoch: int | None) -> bool:
     async def work(tx: Transaction) -> list[BookOrder]:
         if not await _leads(tx, epoch):
             return []
-        found = orphans(
-            book,
-            await intents.bound_orders(tx, account, today),
-            await incidents.named_orders(tx, account),
-            await intents.in_flight(tx, account),
-        )
+        # First who may still claim an order, then who has one: each statement sees what is committed by then, so an
+        # answer recorded in between is in the second read at least. The other way round it would be in neither.
+        flying = await intents.in_flight(tx, account)
+        bound = await intents.bound_orders(tx, account, today)
+        found = orphans(book, bound, await incidents.named_orders(tx, account), flying)
         return [order for order in found if await _adopt(tx, rt, account, order, epoch)]
 
     for order in await rt.db.run(work, name="orphans"):

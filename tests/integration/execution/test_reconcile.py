@@ -1,14 +1,19 @@
 """The broker's books against ours: what is found, when sending opens, and what stays silent."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
+import pytest
+
 from ratchet.brokers.base import BrokerUnreachable
-from ratchet.domain.identity import IntentId
+from ratchet.domain.identity import BrokerOrderId, IntentId
 from ratchet.domain.orders import IntentState
 from ratchet.domain.reconciliation import Case
 from ratchet.execution import reconcile
 from ratchet.persistence import control, incidents, intents, leases
 from ratchet.persistence.control import Control
+from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 from tests.contract.persistence.rows import add_intent
 from tests.fakes.broker import MemoryBroker
@@ -63,6 +68,36 @@ async def test_a_bound_order_is_no_orphan(rt: Runtime, broker: MemoryBroker) -> 
         await add_intent(tx, IntentState.WORKING, symbol=GOLD, broker_order_id="7001", broker_day=today)
     broker.orders = [a_book_order("7001")]
     await reconcile.run(rt)
+    assert await incidents_of(rt, "orphan") == []
+
+
+async def test_an_answer_that_is_recorded_between_the_reads_does_not_make_our_own_order_a_stranger(
+    rt: Runtime, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rt.db.transaction() as tx:
+        today = (await tx.now()).date()
+        sent = await intents.get(
+            tx,
+            IntentId(await add_intent(tx, IntentState.SENDING, symbol=GOLD, broker_day=today, sent_at=await tx.now())),
+        )
+    broker.orders = [a_book_order("7001")]
+    answered = False
+
+    def with_an_answer_after(read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def wrapped(tx: Transaction, *args: Any) -> Any:
+            nonlocal answered
+            found = await read(tx, *args)
+            if not answered:
+                answered = True
+                assert await intents.to_working(tx, sent, order_id=BrokerOrderId("7001"), how="answered")
+            return found
+
+        return wrapped
+
+    for name in ("bound_orders", "in_flight"):
+        monkeypatch.setattr(intents, name, with_an_answer_after(getattr(intents, name)))
+    await reconcile.run(rt)
+    assert answered
     assert await incidents_of(rt, "orphan") == []
 
 
