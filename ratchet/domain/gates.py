@@ -50,6 +50,14 @@ def portfolio_gate(
     )
 
 
+def margin_warns(load: PortfolioLoad, new_margin: Decimal, limits: Limits) -> bool:
+    """Whether the projected utilisation lies above the level of warning; exactly at it does not. Refuses nothing.
+
+    Source: docs/domain.md, section 6.2, D-16.
+    """
+    return (load.margin + new_margin) * 100 > limits.margin_warn * load.equity
+
+
 def pyramid_gates(
     *,
     number: int,

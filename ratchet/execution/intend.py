@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -18,7 +19,7 @@ from ratchet.domain.equity import (
     trade_profit,
     unrealised,
 )
-from ratchet.domain.gates import PortfolioLoad, portfolio_gate, pyramid_gates
+from ratchet.domain.gates import PortfolioLoad, margin_warns, portfolio_gate, pyramid_gates
 from ratchet.domain.identity import IntentId
 from ratchet.domain.instruments import PRODUCT, Contract, Form, Instrument
 from ratchet.domain.numbers import ZERO, stored
@@ -32,6 +33,7 @@ from ratchet.execution import booking, record
 from ratchet.execution.markets import EntryMarket
 from ratchet.execution.plans import LayerPlan
 from ratchet.execution.turns import BUSY_SECONDS, Again
+from ratchet.observability import metrics
 from ratchet.persistence import claims, control, events, intents, lanes, layers, market, money, signals
 from ratchet.persistence.claims import Claim
 from ratchet.persistence.lanes import Lane
@@ -39,6 +41,8 @@ from ratchet.persistence.layers import TradeState
 from ratchet.persistence.money import Purse
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 SET_ASIDE = (IntentState.SUPERSEDED,)
 """States of intents that a plan made again leaves behind."""
@@ -100,6 +104,7 @@ async def intend(rt: Runtime, claim: Claim, seen: EntryMarket) -> Reason | Again
                 await booking.release(tx, intent)
             books = replace(books, purse=await money.lock(tx, claim.account))
         await _write(tx, rt, claim, seen, plan, found, books)
+        _warn_of_margin(tx, rt, claim, plan, books)
         return None
 
     try:
@@ -174,7 +179,7 @@ def _size(rt: Runtime, claim: Claim, seen: EntryMarket, books: _Books) -> LayerP
     lots = resize(sizes[0].lots, sizes[1])
     if lots == 0:
         return Reason.INVALID_RISK if "invalid_risk" in (sizes[0].limiter, sizes[1].limiter) else Reason.ZERO_LOTS
-    over = _over_the_limits(rt, claim, instrument, books, blended, stop, lots)
+    over = _over_the_limits(rt, claim, instrument, books, stop, lots)
     if over:
         return over[0]
     return LayerPlan(
@@ -251,25 +256,41 @@ def _over_the_limits(
     claim: Claim,
     instrument: Instrument,
     books: _Books,
-    blended: Decimal,
     stop: Decimal,
     lots: int,
 ) -> tuple[Reason, ...]:
-    known = rt.portfolio.instruments
-    load = PortfolioLoad(
-        equity=blended,
-        risk=sum((layer_risk(layer, known[layer.instrument]) for layer in books.of_account), ZERO),
-        vol=sum((layer_vol(layer, known[layer.instrument]) for layer in books.of_account), ZERO),
-        margin=books.purse.used + books.purse.reserved,
-    )
     return portfolio_gate(
-        load,
+        _load(rt, books),
         (claim.price - stop) * lots * instrument.point_value,
         claim.number("atr") * lots * instrument.point_value,
         instrument.margin_per_lot * lots,
         rt.portfolio.limits,
         claim.kind is SignalKind.PYRAMID,
     )
+
+
+def _load(rt: Runtime, books: _Books) -> PortfolioLoad:
+    known = rt.portfolio.instruments
+    return PortfolioLoad(
+        equity=books.equity.blended(rt.portfolio.limits.unrealised_weight),
+        risk=sum((layer_risk(layer, known[layer.instrument]) for layer in books.of_account), ZERO),
+        vol=sum((layer_vol(layer, known[layer.instrument]) for layer in books.of_account), ZERO),
+        margin=books.purse.used + books.purse.reserved,
+    )
+
+
+def _warn_of_margin(tx: Transaction, rt: Runtime, claim: Claim, plan: LayerPlan, books: _Books) -> None:
+    """Tell people when a plan, once durable, takes the margin in use above the level of warning."""
+    load, margin = _load(rt, books), plan.margin_per_lot * plan.lots
+    if not margin_warns(load, margin, rt.portfolio.limits):
+        return
+    used, facts = load.margin + margin, {"event": "margin_warn", "account": claim.account}
+
+    def tell() -> None:
+        metrics.MARGIN_WARNINGS.labels(claim.account).inc()
+        log.warning("margin in use: %.1f %% of equity", used * 100 / load.equity, extra=facts)
+
+    tx.after_commit.append(tell)
 
 
 def _check_daily_loss(rt: Runtime, books: _Books) -> None:

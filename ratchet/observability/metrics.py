@@ -143,6 +143,7 @@ LOCK_SECONDS = _histogram("lock_wait_seconds", "Wait for a saving lock.", "lock"
 # Risk and attention
 EQUITY = _gauge("equity_rupees", "Equity by account and mode.", "account", "mode")
 PORTFOLIO_RATIO = _gauge("portfolio_ratio", "Risk, vol and margin as a part of equity.", "account", "measure")
+MARGIN_WARNINGS = _counter("margin_warnings", "Entries that took margin in use above limits.margin_warn.", "account")
 OPEN_LAYERS = _gauge("open_layers", "Open layers.", "account", "instrument")
 INCIDENTS_OPEN = _gauge("incidents_open", "Incidents that wait for a person.", "kind")
 INCIDENTS = _counter("incidents", "Incidents opened.", "kind")

@@ -5,7 +5,7 @@ from decimal import Decimal as D
 
 import pytest
 
-from ratchet.domain.gates import PortfolioLoad, portfolio_gate, pyramid_gates
+from ratchet.domain.gates import PortfolioLoad, margin_warns, portfolio_gate, pyramid_gates
 from ratchet.domain.instruments import Instrument, Limits
 from ratchet.domain.positions import Layer, LayerStatus
 from ratchet.domain.refusals import Reason
@@ -138,3 +138,9 @@ def test_what_is_carried_already_counts() -> None:
 def test_without_equity_nothing_passes(equity: D) -> None:
     load = replace(EMPTY, equity=equity)
     assert len(portfolio_gate(load, D(0), D(0), D(0), Limits(), False)) == 3
+
+
+def test_the_margin_in_use_warns_above_its_level_and_not_at_it() -> None:
+    load = replace(EMPTY, margin=D(400000))
+    assert not margin_warns(load, D(100000), Limits())
+    assert margin_warns(load, D(100000) + CENT, Limits())

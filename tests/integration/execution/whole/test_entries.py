@@ -9,6 +9,7 @@ import pytest
 
 from ratchet.domain.orders import IntentState
 from ratchet.domain.positions import LayerStatus
+from ratchet.observability import metrics
 from tests.integration.execution.whole.desk import Desk, desk
 from tests.world import stamp
 
@@ -128,3 +129,16 @@ async def test_a_fresh_entry_finds_its_intent_filled_and_recorded(at: Desk) -> N
     assert intent.reserved == 0
     kinds = [event["kind"] for event in await at.events(f"signal:main:{row['fingerprint']}")]
     assert kinds == ["accepted", "planned", "intent:working", "intent:filled", "intent:filled", "terminal:executed"]
+
+
+async def test_people_are_warned_when_an_entry_takes_the_margin_in_use_above_its_level(
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk(tmp_path, database_url, portfolio={"margin_warn: 50": "margin_warn: 20"}) as at:
+        for instrument, warned in (("GOLD_MINI", False), ("BANK_NIFTY", True)):
+            row = await at.world.executed("BASE_ENTRY", instrument)
+            assert (row["status"], row["reason"]) == ("executed", "filled")
+            told = [record for record in caplog.records if record.__dict__.get("event") == "margin_warn"]
+            assert len(told) == warned
+        assert told[0].getMessage() == "margin in use: 32.1 % of equity"
+        assert metrics.MARGIN_WARNINGS.labels("main")._value.get() >= 1
