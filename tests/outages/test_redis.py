@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +11,6 @@ from tests.outages.burst import bursting
 from tests.outages.conftest import Plants, all_is_well
 from tests.servers import ValkeyServer
 from tests.servers.waiting import eventually
-
-LONGEST_ANSWER_SECONDS = 2.0
-"""Far above what an accept takes with its few tries of Redis, far below what a hanging one would take."""
 
 
 @pytest.fixture(autouse=True)
@@ -47,10 +43,9 @@ async def test_signals_are_accepted_and_executed_all_the_same(
         first = await plant.client.deliver("BASE_ENTRY", "SILVER_MINI")
         async with bursting(plant):
             _hurt(how, valkey_server)
-            began = time.monotonic()
+            # The client waits 3 s: far more than the few tries of Redis take, far less than one that hangs.
             status, answer = await plant.client.ask("POST", "/signals", message("MARKET_DATA", "SILVER_MINI"))
             assert status == 202, answer
-            assert time.monotonic() - began < LONGEST_ANSWER_SECONDS
             again = await plant.client.deliver_body(first.body)
             assert (again.id, again.duplicate) == (first.id, "exact")
         await all_is_well(plant)
