@@ -78,7 +78,9 @@ async def _soak(
 
     async def with_servers() -> bool:
         """Play until there is nothing left to play (False), or until a schedule could not be played (True)."""
-        with Servers() as servers:
+        servers = Servers()
+        await asyncio.to_thread(servers.__enter__)
+        try:
             for seed in seeds:
                 if deadline is not None and time.monotonic() > deadline:
                     return False
@@ -88,7 +90,9 @@ async def _soak(
                 report.write(folder, results)
                 if any(found["invariant"] == UNPLAYED for found in result.findings):
                     return True
-        return False
+            return False
+        finally:
+            await asyncio.to_thread(servers.__exit__)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(jobs):

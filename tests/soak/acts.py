@@ -19,7 +19,7 @@ from tests.soak.schedule import CHAOS_HANG, Act
 from tests.soak.site import ForkedPlant
 
 _RESTART_PAUSE = 0.1
-_TRIES = 5
+_TRIES = 8
 
 
 class Acts:
@@ -75,14 +75,24 @@ class Acts:
             process.resume()
         if self._plant.simulator is not None and not self._plant.simulator.running:
             await self._plant.start_simulator()
+        await self._until_done(self._calm)
+        await self._until_done(self._switch_on)
+
+    async def _calm(self) -> None:
         await self._plant.broker.calm()
         await self._plant.broker.admin("session", {"alive": True})
         await self._market.show(self._plant.broker)
+
+    async def _switch_on(self) -> None:
+        await switch(self._rt.db, Level.ON, reason="the soak has healed everything", by="soak")
+
+    @staticmethod
+    async def _until_done(work: Callable[[], Awaitable[None]]) -> None:
+        """Try a few times: what was hurt may need a moment."""
         for left in reversed(range(_TRIES)):
             try:
-                await switch(self._rt.db, Level.ON, reason="the soak has healed everything", by="soak")
-                return
-            except PersistenceError:
+                return await work()
+            except (aiohttp.ClientError, TimeoutError, PersistenceError):
                 if left == 0:
                     raise
                 await asyncio.sleep(0.3)

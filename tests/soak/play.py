@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import time
 from collections import Counter
@@ -108,10 +109,19 @@ def _errors(plant: ForkedPlant) -> dict[str, int]:
     for process in plant.processes:
         for line in process.log.read_text(errors="replace").splitlines() if process.log.exists() else ():
             if '"level": "ERROR"' in line:
-                found[line.partition('"event": "')[2].partition('"')[0] or "unnamed"] += 1
+                found[_in_short(line)] += 1
             elif line.startswith("Traceback"):
-                found["traceback"] += 1
+                found["traceback outside the log"] += 1
     return dict(found)
+
+
+def _in_short(line: str) -> str:
+    try:
+        entry = json.loads(line)
+    except ValueError:  # cut off by a kill
+        return "unreadable"
+    words = str(entry.get("error", "")).strip().splitlines()
+    return f"{entry.get('event')}: {words[-1][:120]}" if words else str(entry.get("event"))
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ from tests.soak.nursery import Forked, Nursery
 _LADDER = {"rung_seconds": 0.3, "rungs": 4, "option_rungs": 4}
 """Orders that do not fill give up within two seconds."""
 
+_MIGRATING = threading.Lock()
+"""Alembic keeps what it is doing in module variables."""
+
 
 class Servers:
     """What many schedules share, for the time of the block."""
@@ -31,7 +35,8 @@ class Servers:
         self.postgres = self._stack.enter_context(PostgresServer())
         self.valkey = self._stack.enter_context(ValkeyServer())
         self.nursery = self._stack.enter_context(Nursery())
-        self.fresh_database()  # migrations may not run in two threads at once: the template is made here
+        with _MIGRATING:
+            self.fresh_database()  # makes the template, of which later ones are copies
         return self
 
     def __exit__(self, *_: object) -> None:
