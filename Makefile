@@ -35,7 +35,7 @@ audit: $(VENV)/.dev ## Look for known vulnerabilities in what we depend on
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.lock
 
 bench: $(VENV)/.dev ## Measure, and write docs/performance.md
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --write
 
 bench-profile: $(VENV)/.dev ## Show where the time goes
 	$(BIN)/python -m bench --profile
