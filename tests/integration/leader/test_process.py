@@ -37,6 +37,11 @@ class LeaderProcess:
             "RATCHET_OPENALGO_API_KEY": "key-of-nobody-at-all",
             "RATCHET_BROKER__KIND": "simulator",
             "RATCHET_LEADER__HTTP_PORT": str(self.port),
+            # long enough for a busy machine; a killed leader is followed sooner, by the proof of its death
+            "RATCHET_LEADER__LEASE_DURATION_SECONDS": "9",
+            "RATCHET_LEADER__RENEW_DEADLINE_SECONDS": "6",
+            "RATCHET_LEADER__RETRY_PERIOD_SECONDS": "1",
+            "RATCHET_LEADER__REQUEST_TIMEOUT_SECONDS": "1",
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
