@@ -9,8 +9,11 @@ PATHS = ratchet service leader tests bench docs
 SEED ?= 1
 MINUTES ?= 2
 TESTS ?= tests
+DOCKER ?= docker
+PYTHON_IMAGE ?= docker.io/library/python:3.11-slim-bookworm
+TAG ?= 0.1.0
 
-.PHONY: help run test check reference audit bench bench-profile soak lock clean
+.PHONY: help run test check reference audit bench bench-leader bench-profile soak lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -37,11 +40,30 @@ audit: $(VENV)/.dev ## Look for known vulnerabilities in what we depend on
 bench: $(VENV)/.dev ## Measure, and write docs/performance.md
 	$(BIN)/python -m bench --write
 
+bench-leader: $(VENV)/.dev ## Measure leading and its changes on the API server that KUBECONFIG names
+	$(BIN)/python -m bench.leader
+
 bench-profile: $(VENV)/.dev ## Show where the time goes
 	$(BIN)/python -m bench --profile
 
 soak: $(VENV)/.dev ## Break everything for a while (SEED=1 MINUTES=2), then check every invariant
 	$(BIN)/python -m tests.soak --seed $(SEED) --minutes $(MINUTES)
+
+image: ## Build the container image ratchet:$(TAG) (needs docker, or DOCKER=podman)
+	$(DOCKER) build --build-arg PYTHON_IMAGE=$(PYTHON_IMAGE) -t ratchet:$(TAG) .
+	$(DOCKER) image inspect --format 'ratchet:$(TAG) has {{.Size}} bytes' ratchet:$(TAG)
+
+cluster-up: ## Start a Kubernetes of three workers on this machine (needs docker, kind and kubectl)
+	kind create cluster --name ratchet --config k8s/kind.yaml
+
+cluster-down: ## Remove it
+	kind delete cluster --name ratchet
+
+deploy: image ## Install the chart there, with a simulated broker, and ask it whether it works (needs helm)
+	kind load docker-image --name ratchet ratchet:$(TAG)
+	helm upgrade --install ratchet charts/ratchet --namespace ratchet --create-namespace \
+		--kube-context kind-ratchet --values k8s/kind-values.yaml --set image.tag=$(TAG) --wait --timeout 5m
+	helm test ratchet --namespace ratchet --kube-context kind-ratchet --logs
 
 lock: ## Renew requirements/*.lock from pyproject.toml
 	sh requirements/lock.sh "$(PYTHON)"

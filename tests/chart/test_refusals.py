@@ -106,6 +106,10 @@ def test_a_sleep_before_the_end_needs_a_kubernetes_that_knows_it() -> None:
     )
 
 
+def test_a_policy_for_admission_needs_a_kubernetes_that_knows_it() -> None:
+    assert "leader.admissionPolicy needs Kubernetes 1.30" in refusal("leader.admissionPolicy=true", kube="1.29.0")
+
+
 def test_a_sleep_before_the_end_is_rendered_where_it_is_known() -> None:
     objects = tuple(
         helm.render([values_file("demo")], "--set", "drain.preStopSeconds=5,leader.terminationGracePeriodSeconds=35")
@@ -117,7 +121,7 @@ def test_a_sleep_before_the_end_is_rendered_where_it_is_known() -> None:
 
 
 def test_every_refusal_of_the_templates_is_tried_here() -> None:
-    tried = [words for _, words in FAIL_CASES.values()] + ["drain.preStopSeconds needs"]
+    tried = [words for _, words in FAIL_CASES.values()] + ["drain.preStopSeconds needs", "leader.admissionPolicy needs"]
     text = "\n".join(path.read_text("utf-8") for path in (helm.CHART / "templates").rglob("*") if path.is_file())
     messages = re.findall(r'fail (?:\(printf )?"([^"]+)"', text)
     generic = [message for message in messages if message.startswith("%s")]

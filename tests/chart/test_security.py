@@ -1,8 +1,15 @@
 """Every pod of every values file is what the restricted level asks for, and asks for no more than it needs."""
 
+import re
+from datetime import date
+from uuid import UUID
+
 import pytest
 
-from tests.chart.objects import RENDERED, containers, environment, named, of_kind, pod, pods, rendered
+from charts import helm
+from leader.rolls import Roll, name_of
+from ratchet.domain.rollover import RolloverStatus
+from tests.chart.objects import RENDERED, containers, environment, named, of_kind, pod, pods, rendered, values_file
 
 OUR_USER = 10001
 IMAGES_USERS = {"postgres": 999, "redis": 999}
@@ -69,13 +76,37 @@ def test_the_leader_may_write_its_lease_and_events_and_nothing_else() -> None:
             "resourceNames": ["ratchet-leader"],
             "verbs": ["get", "update", "patch", "watch"],
         },
-        {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     ]
 
 
 def test_the_right_to_create_leases_is_an_option() -> None:
     rules = named(rendered("operators"), "Role", "ratchet-leader")["rules"]
     assert {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]} in rules
+
+
+def test_leases_of_rollovers_are_an_option_that_a_policy_can_hold_to_their_names() -> None:
+    wanted = {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "verbs": ["get", "create", "update", "delete"],
+    }
+    assert wanted in named(rendered("external"), "Role", "ratchet-leader")["rules"]
+    assert wanted not in named(rendered("demo"), "Role", "ratchet-leader")["rules"]
+    objects = tuple(helm.render([values_file("external")], "--set", "leader.admissionPolicy=true"))
+    policy = named(objects, "ValidatingAdmissionPolicy", "ratchet-ratchet-leader")["spec"]
+    roll = Roll(
+        id=UUID(int=1),
+        account="main",
+        instrument="GOLD_MINI",
+        layer="Long_1",
+        contract="GOLDM05JAN27FUT",
+        expiry=date(2027, 1, 5),
+        state=RolloverStatus.PENDING,
+    )
+    prefixes = re.findall(r'startsWith\("([^"]+)"\)', policy["validations"][0]["expression"])
+    assert [name_of(roll).startswith(prefix) for prefix in prefixes] == [True]
+    assert "system:serviceaccount:ratchet:ratchet-leader" in policy["matchConditions"][0]["expression"]
 
 
 def test_with_a_lease_in_the_database_there_is_no_right_at_all() -> None:
