@@ -5,7 +5,7 @@ from __future__ import annotations
 from leader.announcing import Announce, Moment
 from leader.duties import Work
 from leader.leadership import Leadership
-from ratchet.execution import endofday, figures, reconcile, recover, retention, rollover
+from ratchet.execution import contract_check, endofday, figures, reconcile, recover, retention, rollover
 from ratchet.runtime import Runtime
 
 
@@ -24,6 +24,7 @@ async def _clean_up(rt: Runtime, leadership: Leadership, announce: Announce) -> 
     if done.made or done.dropped or done.forgotten:
         counts = f"{len(done.made)} partitions made, {len(done.dropped)} dropped, {done.forgotten} processes forgotten"
         announce(Moment.CLEANUP_COMPLETED, counts)
+    await contract_check.run(rt, leader_epoch=leadership.epoch)
     return done
 
 

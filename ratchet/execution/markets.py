@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -190,14 +190,23 @@ class Markets:
             return None
 
     async def _expiry(self, account: str, instrument: Instrument) -> date:
-        broker, today = self._rt.broker(account), self.today()
+        listed = await self.expiries(account, instrument)
+        return choose_expiry(listed, self.today(), instrument, await self.calendar(account))
+
+    async def expiries(self, account: str, instrument: Instrument) -> Sequence[date]:
+        """Return the expiries that the broker lists today, soonest first. Raises BrokerError."""
+        broker = self._rt.broker(account)
         # Bank Nifty's strike needs the price of the future of the options' own expiry, so both must be listed.
-        listed = await self._cache.get(
-            today,
+        return await self._cache.get(
+            self.today(),
             ("expiries", instrument.exchange, instrument.base),
             lambda: broker.expiries(instrument.exchange, instrument.base, options=instrument.form is Form.SYNTHETIC),
         )
-        return choose_expiry(listed, today, instrument, await self.calendar(account))
+
+
+def never_closes(close: datetime) -> bool:
+    """Whether a day's close is midnight itself, which only cuts a market that is always open."""
+    return close.astimezone(IST).time() == time(0)
 
 
 def market_day(holiday: Holiday) -> MarketDay:

@@ -6,12 +6,12 @@ Source: docs/protocol.md, section 6.
 from __future__ import annotations
 
 import logging
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from ratchet.brokers.base import BrokerError
 from ratchet.domain.calendar import IST
 from ratchet.domain.orders import Intent
-from ratchet.execution.markets import Markets
+from ratchet.execution.markets import Markets, never_closes
 from ratchet.observability import metrics
 from ratchet.persistence import events, lanes
 from ratchet.persistence.transaction import Transaction
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 
 PAGED = "intent:exit_unknown"
 """The event that says that a person was called for an exit in doubt."""
-_MIDNIGHT = time(0)
 
 
 def day_is_over(markets: Markets, intent: Intent) -> bool:
@@ -38,7 +37,7 @@ async def day_ends(rt: Runtime, markets: Markets, intent: Intent, now: datetime)
         close = await markets.day_close(intent.account, intent.exchange)
     except BrokerError:
         return None
-    if close is None or close.astimezone(IST).time() == _MIDNIGHT:
+    if close is None or never_closes(close):
         return None
     settings = rt.settings.broker
     lagging = intent.sent_at is not None and now - intent.sent_at < timedelta(seconds=settings.answered_bound_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from ratchet.observability import metrics
 from ratchet.persistence.events import append
 from ratchet.persistence.tables import incident as t
 from ratchet.persistence.transaction import Row, Transaction
-from ratchet.persistence.types import db_now
+from ratchet.persistence.types import UtcDateTime, db_now
 
 _COLUMNS = ("id account instrument exchange symbol side kind broker_order_id intent_id signal_id summary data").split()
 _OPEN = {
@@ -72,6 +73,15 @@ _CLOSE_ALARM = (
         closed_by=bindparam("new_by", type_=String),
         decision=bindparam("new_decision", type_=String),
     )
+)
+_SINCE = (
+    select(t.c.id)
+    .where(
+        t.c.account == bindparam("account"),
+        t.c.kind == bindparam("kind"),
+        t.c.opened_at >= bindparam("since", type_=UtcDateTime),
+    )
+    .limit(1)
 )
 _GET = select(t).where(t.c.id == bindparam("id", type_=Uuid))
 _COUNT = select(func.count().label("open")).where(t.c.account == bindparam("account"), t.c.closed_at.is_(None))
@@ -176,6 +186,11 @@ async def close_alarm(tx: Transaction, account: str, *, kind: str, instrument: s
         new_by=by[:64],
         new_decision="its cause is gone",
     )
+
+
+async def told_since(tx: Transaction, account: str, *, kind: str, since: datetime) -> bool:
+    """Whether an incident of a kind was opened since then, be it closed by now or not."""
+    return await tx.first(_SINCE, account=account, kind=kind, since=since) is not None
 
 
 async def close_orphan(tx: Transaction, account: str, order_id: str, *, by: str, decision: str) -> int:
