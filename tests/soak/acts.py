@@ -105,8 +105,7 @@ class Acts:
                 return
 
     async def _market_rises(self, instrument: str) -> None:
-        self._market.rise(instrument)
-        await self._market.show(self._plant.broker)
+        await self._market.rise(self._plant.broker, instrument)
 
     # services and leaders
 

@@ -18,9 +18,11 @@ class Market:
     def __init__(self) -> None:
         self._price = {name: Decimal(price) for name, (price, _, _) in PRICES.items()}
 
-    def rise(self, instrument: str) -> None:
-        """Move an instrument up a step."""
-        self._price[instrument] += _RISE * self._atr(instrument)
+    async def rise(self, broker: BrokerDesk, instrument: str) -> None:
+        """Move an instrument up a step: first at the broker, so that no message is ahead of it."""
+        price = self._price[instrument] + _RISE * self._atr(instrument)
+        await broker.admin("quotes", {"underlying": instrument, "ltp": str(price)})
+        self._price[instrument] = price
 
     async def show(self, broker: BrokerDesk) -> None:
         """Let the simulator quote the present prices: it forgets them when it starts."""

@@ -83,28 +83,26 @@ async def site(
 ) -> AsyncIterator[tuple[ForkedPlant, Runtime]]:
     """Open a plant with a fresh database and a running simulator, and a runtime of this process on the same.
 
-    Sending is not open yet.
+    Sending is not open yet. After an error the database is left as it is: its server may be down.
     """
     url = await asyncio.to_thread(servers.fresh_database)
-    try:
-        async with AsyncExitStack() as stack:
-            plant = await stack.enter_async_context(
-                ForkedPlant(
-                    folder,
-                    servers,
-                    database_url=url,
-                    redis_url=servers.valkey.url if redis else None,
-                    load_accounts=load_accounts,
-                    settings=settings,
-                )
+    async with AsyncExitStack() as stack:
+        plant = await stack.enter_async_context(
+            ForkedPlant(
+                folder,
+                servers,
+                database_url=url,
+                redis_url=servers.valkey.url if redis else None,
+                load_accounts=load_accounts,
+                settings=settings,
             )
-            await plant.start_simulator()
-            loaded = plant.loaded(**_tree(settings or {}))
-            rt = await stack.enter_async_context(open_runtime(loaded, role="cli"))
-            await rt.db.open()
-            yield plant, rt
-    finally:
-        await asyncio.to_thread(servers.postgres.drop_database, url)
+        )
+        await plant.start_simulator()
+        loaded = plant.loaded(**_tree(settings or {}))
+        rt = await stack.enter_async_context(open_runtime(loaded, role="cli"))
+        await rt.db.open()
+        yield plant, rt
+    await asyncio.to_thread(servers.postgres.drop_database, url)
 
 
 def _tree(settings: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -52,8 +52,7 @@ class Scene:
 
     async def rise(self) -> None:
         """Let the price rise, so that a pyramid is allowed."""
-        self.market.rise(self.instrument)
-        await self.market.show(self.plant.broker)
+        await self.market.rise(self.plant.broker, self.instrument)
 
     async def processed(self, signal: str) -> bool:
         """Tell whether a worker has claimed the signal."""
