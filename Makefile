@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
 VENV ?= .venv
 BIN = $(VENV)/bin
-PATHS = ratchet service leader tests bench docs
+PATHS = ratchet service leader tests bench docs charts
 SEED ?= 1
 MINUTES ?= 2
 TESTS ?= tests
