@@ -4,6 +4,8 @@
 With a real broker (TRADE=false) nothing is sent that could trade.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import socket
@@ -11,8 +13,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 SERVICE = os.environ["SERVICE"]
 LEADERS = os.environ["LEADERS"]
@@ -23,7 +27,7 @@ ENDS = ("executed", "partially_executed", "blocked", "rejected", "expired")
 KOLKATA = timezone(timedelta(hours=5, minutes=30))
 
 
-def call(url, body=None, token=None):
+def call(url: str, body: dict[str, Any] | None = None, token: str | None = None) -> tuple[int, str]:
     """Return status and text of an answer; 0 if there was none."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     data = None if body is None else json.dumps(body).encode()
@@ -36,7 +40,7 @@ def call(url, body=None, token=None):
         return 0, str(error)
 
 
-def until(what, ask):
+def until(what: str, ask: Callable[[], tuple[bool, str]]) -> str:
     """Ask until the answer is true; end the test if it never is."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while True:
@@ -50,16 +54,18 @@ def until(what, ask):
         time.sleep(1)
 
 
-def status_is(wanted, *request):
+def status_is(wanted: Collection[int], *request: Any) -> tuple[bool, str]:
     status, text = call(*request)
     return status in wanted, f"{status} {' '.join(text.split())[:120]}"
 
 
-def one_leads():
+def one_leads() -> tuple[bool, str]:
     """Count those who say that they lead, over every leader's address."""
     host, port = LEADERS.rsplit(":", 1)
     try:
-        addresses = sorted({entry[4][0] for entry in socket.getaddrinfo(host, int(port), proto=socket.IPPROTO_TCP)})
+        addresses = sorted(
+            {str(entry[4][0]) for entry in socket.getaddrinfo(host, int(port), proto=socket.IPPROTO_TCP)}
+        )
     except OSError as error:
         return False, str(error)
     leading = 0
@@ -70,17 +76,23 @@ def one_leads():
     return leading == 1, f"{leading} of {len(addresses)}"
 
 
-def round_trip():
+def round_trip() -> None:
     """Send an entry twice: it is one signal, and it comes to one end, whatever the gates say of it."""
     webhook = f"{SERVICE}/webhook/{(SECRETS / 'webhook-token').read_text().strip()}"
     api_token = (SECRETS / "api-token").read_text().strip()
-    signal = {"type": "BASE_ENTRY", "instrument": "COPPER", "position": "Long_1", "price": 917.85, "stop": 905.0}
+    signal: dict[str, Any] = {
+        "type": "BASE_ENTRY",
+        "instrument": "COPPER",
+        "position": "Long_1",
+        "price": 917.85,
+        "stop": 905.0,
+    }
     signal |= {"lots": 1, "atr": 3.15, "er": 0.83, "supertrend": 905.5, "roc": 2.1}
     signal["timestamp"] = datetime.now(KOLKATA).strftime("%Y-%m-%dT%H:%M:%S")
     until("the signal is accepted", lambda: status_is({200, 202}, webhook, signal))
     answer = json.loads(until("its repeat is known", lambda: repeated(webhook, signal)))
 
-    def ended():
+    def ended() -> tuple[bool, str]:
         text = call(f"{SERVICE}/signals/{answer['id']}", None, api_token)[1]
         try:
             found = json.loads(text)
@@ -93,7 +105,7 @@ def round_trip():
     until("it came to an end", ended)
 
 
-def repeated(webhook, signal):
+def repeated(webhook: str, signal: dict[str, Any]) -> tuple[bool, str]:
     status, text = call(webhook, signal)
     return status == 200 and json.loads(text).get("duplicate") is not None, text.strip()
 
