@@ -182,8 +182,6 @@ class SimulatorSettings(Section):
     """always: the exchange never closes; exchange: real hours and holidays."""
     load_accounts: int = Field(default=0, ge=0, le=1000)
     """Accounts load-01, load-02 ... that are generated for load tests; 50 when embedded."""
-    seed: int = 0
-    """Seed of its random faults and of the generated API keys."""
     orders_per_second: Count = 10
     """Order calls per second and account before it answers 429."""
     calls_per_second: Count = 50
