@@ -20,12 +20,15 @@ from ratchet.clock import Clock, SystemClock
 from ratchet.config import LoadedPortfolio, Settings, load_portfolio
 from ratchet.coordination import Hints, NoHints, RedisHints
 from ratchet.coordination.breaker import Breaker
+from ratchet.execution.resolve import lock_is_free
 from ratchet.observability import metrics
 from ratchet.persistence.database import Database, DatabaseOptions
 from ratchet.persistence.revision import newest
 from ratchet.runtime import Runtime
 
 log = logging.getLogger(__name__)
+
+_PROOF_KEPT_SECONDS = 86_400.0
 
 
 def options_of(settings: Settings, *, role: str) -> DatabaseOptions:
@@ -102,6 +105,7 @@ class _alive:  # noqa: N801 - used as a context manager
     def __enter__(self) -> Path:
         folder = Path(tempfile.gettempdir()) / f"ratchet-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
+        _sweep(folder)
         self._path = folder / f"{uuid4().hex}.alive"
         self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,6 +114,20 @@ class _alive:  # noqa: N801 - used as a context manager
     def __exit__(self, *_: object) -> None:
         self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the files of processes that died long ago; a fresh one is still the proof of its process's death.
+
+    Each process touches its file with each heartbeat. An order that is in doubt for a day is a person's already.
+    """
+    oldest = SystemClock().now().timestamp() - _PROOF_KEPT_SECONDS
+    for file in folder.glob("*.alive"):
+        try:
+            if file.stat().st_mtime < oldest and lock_is_free(str(file)):
+                file.unlink()
+        except FileNotFoundError:
+            continue  # another process sweeps too
 
 
 def _hints(settings: Settings, clock: Clock) -> Hints:

@@ -150,6 +150,9 @@ class Readiness:
         self._seen_at = self._rt.clock.monotonic()
         self._away_since = None
         self._cause = ""
+        if found is not None and found.sending:
+            for side in ("entries", "exits"):
+                metrics.SENDING_ALLOWED.labels(side).set(found.sending[f"{side}_on"])
         metrics.DEGRADED.labels(metrics.Part.DATABASE).set(0)
 
     def _lost(self, cause: str) -> None:

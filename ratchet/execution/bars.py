@@ -24,6 +24,7 @@ from ratchet.execution.intend import equity_of
 from ratchet.execution.markets import Markets
 from ratchet.execution.submission import Receipt, Submission
 from ratchet.execution.turns import DONE, Again, Turn
+from ratchet.observability import metrics
 from ratchet.persistence import claims, intents, lanes, layers, market, money, signals
 from ratchet.persistence.claims import Claim
 from ratchet.persistence.transaction import Transaction
@@ -77,7 +78,10 @@ async def _apply(rt: Runtime, claim: Claim) -> bool:
         await signals.note(tx, claim, {"hits": hits, "peels": peels})
         return False
 
-    return await rt.db.run(work, name="bar")
+    stale = await rt.db.run(work, name="bar")
+    if not stale:
+        metrics.LAST_BAR.labels(claim.instrument).set(claim.stamp.timestamp())
+    return stale
 
 
 async def _move_stops(

@@ -62,6 +62,8 @@ class Presence:
 
     async def _beat(self) -> None:
         await self.enter()
+        if self._rt.lock_file is not None:
+            os.utime(self._rt.lock_file)  # so that what is swept away is old for sure
 
         async def work(tx: Transaction) -> bool:
             return await instances.beat(tx, self._rt.boot_id)

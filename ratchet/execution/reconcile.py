@@ -18,6 +18,7 @@ from ratchet.domain.calendar import IST
 from ratchet.domain.reconciliation import Case, Finding, ReconciliationResult, compare, orphans
 from ratchet.domain.resolving import BookOrder
 from ratchet.execution import record
+from ratchet.observability import metrics
 from ratchet.persistence import comparing, control, events, incidents, intents, leases
 from ratchet.persistence.comparing import MISMATCH
 from ratchet.persistence.timeline import server_timeline
@@ -59,7 +60,11 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None) -> dict[str, Reco
     if all(audited.values()):
         await _open_sending(rt, timeline, leader_epoch)
     looked = await _each(rt, lambda account: _compare(rt, account, leader_epoch))
-    return {account: result for account, result in looked.items() if result is not None}
+    results = {account: result for account, result in looked.items() if result is not None}
+    differ = sum(not result.agree for result in results.values())
+    for word, many in (("agree", len(results) - differ), ("differ", differ), ("unread", len(looked) - len(results))):
+        metrics.RECONCILIATIONS.labels(word).inc(many)
+    return results
 
 
 async def _each(rt: Runtime, work: Callable[[str], Awaitable[T]]) -> dict[str, T]:

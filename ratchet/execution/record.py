@@ -17,6 +17,7 @@ from ratchet.domain.saga import RATE_REFUSAL
 from ratchet.execution import booking
 from ratchet.execution.booking import Fill
 from ratchet.failpoints import Failpoint, reach
+from ratchet.observability import metrics
 from ratchet.persistence import control, events, incidents, intents, lanes
 from ratchet.persistence.claims import Holder
 from ratchet.persistence.transaction import Transaction
@@ -81,6 +82,9 @@ async def filled(rt: Runtime, claim: Holder, intent: Intent, fill: Fill, end: In
         if end is not None and await intents.to_end(tx, booked, end, how=how):
             await booking.release(tx, booked)
             await _say(tx, rt, intent, str(end).lower(), {"how": how, "filled": booked.filled})
+            if end is IntentState.FILLED and intent.sent_at is not None:
+                took = max(0.0, (rt.clock.now() - intent.sent_at).total_seconds())
+                tx.after_commit.append(lambda: metrics.FILL_SECONDS.observe(took))
 
     await _locked(rt, claim, intent, work)
 

@@ -15,7 +15,7 @@ from ratchet.execution.pod import Presence
 from ratchet.execution.resolve import lock_is_free
 from ratchet.execution.worker import Worker
 from ratchet.observability import metrics
-from ratchet.persistence import claims, instances
+from ratchet.persistence import backlog, claims, instances
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 
@@ -35,8 +35,14 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None) -> dict[str, int]
     async with rt.db.single(name="open-work") as tx:
         waiting, oldest = await claims.open_work(tx)
         now = await tx.now()
+        under_way = await backlog.count(tx)
     metrics.OLDEST_WAITING_SECONDS.set(0 if oldest is None else (now - oldest).total_seconds())
     metrics.SIGNALS_WAITING.labels("open").set(waiting)
+    for state, many in under_way.intents.items():
+        metrics.INTENTS.labels(str(state)).set(many)
+    metrics.INCIDENTS_OPEN.clear()
+    for kind, many in under_way.incidents.items():
+        metrics.INCIDENTS_OPEN.labels(kind).set(many)
     if dead or taken:
         facts = {"event": "recovered", "dead": dead, "signals": taken, "leader_epoch": leader_epoch}
         log.warning("took up what was left behind", extra=facts)

@@ -34,6 +34,7 @@ from ratchet.execution.markets import Markets
 from ratchet.execution.record import NULL_ORDER_ID
 from ratchet.execution.submit import posting
 from ratchet.execution.turns import Again
+from ratchet.observability import metrics
 from ratchet.persistence import incidents, instances, intents, layers
 from ratchet.persistence.claims import Holder
 from ratchet.persistence.transaction import Transaction
@@ -91,6 +92,10 @@ async def _settle(
         deadline_passed=_deadline_passed(rt, intent, now),
         spacing_seconds=settings.absence_reads_gap_seconds,
     )
+    if verdict is not Verdict.LOOK_AGAIN:
+        metrics.RESOLUTIONS.labels(str(verdict)).inc()
+        if intent.sent_at is not None:
+            metrics.UNKNOWN_SECONDS.observe(max(0.0, (now - intent.sent_at).total_seconds()))
     match verdict:
         case Verdict.BIND:
             await record.working(rt, claim, intent, BrokerOrderId(found[0].order_id), how="found in the book")

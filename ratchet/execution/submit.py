@@ -23,6 +23,7 @@ from ratchet.execution.gatekeeper import Answer, Ended, NotNow, Permit
 from ratchet.execution.markets import Markets
 from ratchet.execution.turns import Again
 from ratchet.failpoints import Failpoint, reach
+from ratchet.observability import metrics
 from ratchet.persistence.claims import Holder
 from ratchet.runtime import Runtime
 
@@ -100,6 +101,8 @@ async def _post_then_record(rt: Runtime, claim: Holder, permit: Permit, price: D
     intent = permit.intent
     await reach(Failpoint.K8)
     left = permit.until - rt.clock.monotonic()
+    if intent.signal_ts is not None:
+        metrics.SEND_SECONDS.observe(max(0.0, (rt.clock.now() - intent.signal_ts).total_seconds()))
     outcome = await _post(rt, intent, price, left) if left > 0 else NotSent("the send window was missed")
     await reach(Failpoint.K10)
     log.info(

@@ -25,7 +25,6 @@ FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 """Buckets in seconds of what should take milliseconds."""
 SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0, 300.0)
 """Buckets in seconds of what waits for the market or for other processes."""
-RATIOS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.05)
 
 
 class Answer(StrEnum):
@@ -79,7 +78,6 @@ READ_ONLY = _gauge("read_only", "1 while signals cannot be accepted durably and 
 DRAINING = _gauge("draining", "1 between the first SIGTERM and the end.")
 DRAIN_SECONDS = _histogram("drain_duration_seconds", "From the first SIGTERM to closed pools.", buckets=SLOW)
 DRAINED_REQUESTS = _counter("drained_requests", "Requests answered while draining.")
-TASK_FAILURES = _counter("task_failures", "Background tasks that ended by surprise and were started again.", "task")
 
 # HTTP
 HTTP_REQUESTS = _counter("http_requests", "Requests by route and status class.", "route", "status")
@@ -106,9 +104,7 @@ CLAIMS_HELD = _gauge("claims_held", "Signals in work here; execution.concurrency
 ATTEMPTS_FAILED = _counter("attempts_failed", "Attempts at a signal that raised, to be tried again.", "kind")
 QUEUE_SECONDS = _histogram("signal_queue_seconds", "From the durable row to the claim.", buckets=SLOW)
 EXECUTE_SECONDS = _histogram("execute_duration_seconds", "From the claim to the recorded end.", "kind", buckets=SLOW)
-SEND_SECONDS = _histogram(
-    "signal_to_send_seconds", "From the durable row to the first byte of the order.", buckets=SLOW
-)
+SEND_SECONDS = _histogram("signal_to_send_seconds", "From the signal's stamp to its order's send.", buckets=SLOW)
 INTENTS = _gauge("intents", "Order intents that are not terminal, by state.", "state")
 INTENT_TRANSITIONS = _counter("intent_transitions", "Intents by the state they entered.", "state")
 ORDERS_IN_FLIGHT = _gauge("orders_in_flight", "Orders this process has sent and not yet recorded.")
@@ -116,9 +112,6 @@ RESOLUTIONS = _counter("resolutions", "How orders without a clear answer were re
 UNKNOWN_SECONDS = _histogram("unknown_duration_seconds", "How long an order stayed unknown.", buckets=SLOW)
 EXITS_UNKNOWN = _counter("exits_unknown", "Exits' orders that stayed unknown until a person was called.")
 FILL_SECONDS = _histogram("fill_duration_seconds", "From the send to the final fill.", buckets=SLOW)
-SLIPPAGE = _histogram("slippage_ratio", "Average fill against the signal's price, against us.", buckets=RATIOS)
-DIVERGENCE = _histogram("divergence_ratio", "Broker's price against the signal's, before the order.", buckets=RATIOS)
-SINGLE_LEG_SECONDS = _histogram("single_leg_seconds", "How long one leg of two stood alone.", buckets=SLOW)
 
 # The broker
 BROKER_CALLS = _counter("broker_calls", "Calls by what came back.", "call", "outcome")
@@ -131,7 +124,6 @@ DATABASE_SECONDS = _histogram("database_operation_duration_seconds", "Transactio
 DATABASE_RETRIES = _counter("database_retries", "Transactions tried again, by cause.", "cause")
 DATABASE_DOUBTS = _counter("database_commits_in_doubt", "Commits whose outcome had to be read back.")
 DATABASE_POOL = _gauge("database_pool_connections", "Pool connections by state; pool_size is the limit.", "state")
-DATABASE_POOL_WAIT = _histogram("database_pool_wait_seconds", "Wait for a free connection.")
 
 # Redis and locks
 REDIS_SECONDS = _histogram("redis_operation_duration_seconds", "Duration of a command.", "operation")
@@ -142,7 +134,6 @@ LOCK_SECONDS = _histogram("lock_wait_seconds", "Wait for a saving lock.", "lock"
 
 # Risk and attention
 EQUITY = _gauge("equity_rupees", "Equity by account and mode.", "account", "mode")
-PORTFOLIO_RATIO = _gauge("portfolio_ratio", "Risk, vol and margin as a part of equity.", "account", "measure")
 MARGIN_WARNINGS = _counter("margin_warnings", "Entries that took margin in use above limits.margin_warn.", "account")
 OPEN_LAYERS = _gauge("open_layers", "Open layers.", "account", "instrument")
 INCIDENTS_OPEN = _gauge("incidents_open", "Incidents that wait for a person.", "kind")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Integer, String, bindparam, case, func, select, text, update
 
+from ratchet.observability import metrics
 from ratchet.persistence.events import append
 from ratchet.persistence.tables import control, order_budget
 from ratchet.persistence.timeline import TIMELINE
@@ -125,4 +126,6 @@ async def take_token(tx: Transaction, account: str, *, per_second: int, per_minu
     row = await tx.first(
         _TAKE[tx.dialect], account=account, tokens=tokens, per_second=per_second, per_minute=per_minute
     )
+    if row is None:
+        metrics.ORDER_BUDGET_WAITS.inc()
     return row is not None
