@@ -21,8 +21,6 @@ from tests.soak.schedule import LOAD_ACCOUNTS, Schedule, draw
 from tests.soak.site import ForkedPlant, Servers, site
 from tests.soak.traffic import Traffic
 
-LEADERS = 2
-
 
 @dataclass(slots=True, kw_only=True)
 class Result:
@@ -48,7 +46,7 @@ async def play(servers: Servers, folder: Path, seed: int, *, broken: Broken | No
         seed=seed,
         broken=None if broken is None else str(broken),
         exclusive=schedule.exclusive,
-        failpoints=schedule.failpoints,
+        failpoints=schedule.failpoints + schedule.leader_failpoints,
     )
     await asyncio.to_thread(servers.valkey.flush)
     exclusive = {"BROKER__EXCLUSIVE_ACCOUNT": str(schedule.exclusive).lower()}
@@ -67,13 +65,13 @@ async def _start(plant: ForkedPlant, schedule: Schedule, broken: Broken | None) 
     build = "" if broken is None else str(broken)
     for failpoints in schedule.failpoints:
         plant.new_service(failpoints=failpoints, broken_build=build)
-    for _ in range(LEADERS):
-        plant.new_leader(broken_build=build)
+    for failpoints in schedule.leader_failpoints:
+        plant.new_leader(failpoints=failpoints, broken_build=build)
     for process in [*plant.services, *plant.leaders]:
         process.spawn()
     await plant.open_sending()
-    for process in [*plant.services, *plant.leaders]:
-        await process.listening()
+    for service in plant.services:
+        await service.listening()
 
 
 async def _hurt_and_audit(plant: ForkedPlant, rt: Runtime, schedule: Schedule, result: Result) -> None:

@@ -69,7 +69,10 @@ def _words(value: object) -> str:
 
 def _details(row: Result) -> list[str]:
     lines = ["", f"## Seed {row.seed}", "", f"Replay: `python -m tests.soak --seed {row.seed}`.", ""]
-    lines += [f"Services started with: {', '.join(row.failpoints) or 'nothing'}; fired: {', '.join(row.fired)}.", ""]
+    lines += [
+        f"Armed: {', '.join(filter(None, row.failpoints)) or 'nothing'}; fired: {', '.join(row.fired) or 'nothing'}.",
+        "",
+    ]
     for found in row.findings:
         lines.append(f"- {found['invariant']} ({found['meaning']}): {found['count']}")
         lines += [f"  - `{json.dumps(one, default=str)[:600]}`" for one in found["rows"][:5]]

@@ -11,6 +11,7 @@ from ratchet.failpoints import Action, Failpoint
 
 SECONDS = 6.0
 """Length of a schedule; what it started may go on for longer."""
+LEADERS = 2
 LOAD_ACCOUNTS = 3
 ACCOUNTS = ("main", *(f"load-{number:02}" for number in range(1, LOAD_ACCOUNTS + 1)))
 INSTRUMENTS = ("BANK_NIFTY", "GOLD_MINI", "SILVER_MINI", "COPPER")
@@ -111,7 +112,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Everything that a seed decides. failpoints: what each service is started with."""
+    """Everything that a seed decides. failpoints: what each service is started with; and so each leader."""
 
     seed: int
     services: int
@@ -119,6 +120,7 @@ class Schedule:
     failpoints: tuple[str, ...]
     acts: tuple[Act, ...]
     signals: tuple[Planned, ...]
+    leader_failpoints: tuple[str, ...]
 
 
 def draw(seed: int) -> Schedule:
@@ -134,6 +136,9 @@ def draw(seed: int) -> Schedule:
         failpoints=tuple(_armed(chance) for _ in range(services)),
         acts=tuple(sorted(acts, key=lambda act: act.at)),
         signals=tuple(sorted(_signals(chance), key=lambda signal: signal.at)),
+        leader_failpoints=tuple(
+            chance.choice(("", "", "", "K18:kill", "K18:cut", "K18:pause:2")) for _ in range(LEADERS)
+        ),
     )
 
 
