@@ -26,6 +26,7 @@ from service.gate import Gate
 from service.openapi import describe
 from service.problems import Problem, Refused, problem_answer
 from service.readiness import Readiness
+from service.scrubbing import Scrubber
 from service.tokens import ApiTokens
 
 
@@ -69,7 +70,16 @@ def create_app(
     app.state.rt = rt
     app.state.readiness = readiness
     app.state.api_tokens = ApiTokens(settings.api_token, settings.api_token_previous)
-    door = Door(accept, senders, app.state.api_tokens, settings.http, readiness)
+    scrubber = Scrubber(
+        secret.get_secret_value()
+        for secret in (
+            *(entry.token for entry in senders.webhook_tokens),
+            settings.api_token,
+            settings.api_token_previous,
+        )
+        if secret is not None
+    )
+    door = Door(accept, senders, app.state.api_tokens, settings.http, readiness, scrubber)
     probes = Probes(alive=readiness.alive, ready=readiness.ready, health=readiness.health)
 
     def gate(inner: App) -> Gate:

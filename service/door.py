@@ -25,6 +25,7 @@ from service.asgi import Receive, Scope
 from service.bodies import BodyTooLong, receive_body
 from service.problems import Problem, Refused
 from service.readiness import Readiness
+from service.scrubbing import Scrubber
 from service.tokens import ApiTokens, WebhookTokens
 
 WEBHOOK = "/webhook"
@@ -51,6 +52,7 @@ class Door:
         api_tokens: ApiTokens,
         http: HttpSettings,
         readiness: Readiness,
+        scrubber: Scrubber,
     ) -> None:
         self._accept = accept
         self._webhook_tokens = WebhookTokens(loaded.webhook_tokens)
@@ -60,6 +62,7 @@ class Door:
         self._default = loaded.default_route
         self._http = http
         self._readiness = readiness
+        self._scrubber = scrubber
 
     async def answer(self, scope: Scope, receive: Receive, request_id: str) -> Answer:
         """Return the answer to one handed-in signal. Raises Refused for everything but a receipt, and ClientGone."""
@@ -134,6 +137,7 @@ class Door:
         route = route or self._webhook_tokens.route(message.token)
         if route is None:
             raise Refused(Problem.UNAUTHORIZED)
+        message = self._scrubber.clean(body, message)
         try:
             return signal_of(message), message.payload_hash, route
         except InvalidSignal as error:
