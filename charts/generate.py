@@ -46,6 +46,9 @@ PORTS = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 
 COUNT = {"type": "integer", "minimum": 1}
 PATHS = {"type": "array", "items": {"type": "string", "pattern": "^/"}, "minItems": 1}
 
+TOKEN = {"type": "string", "pattern": "^([A-Za-z0-9._~-]{16,})?$"}
+"""What the program accepts as a token, or none."""
+
 
 def one_of(*values: str) -> dict[str, Any]:
     """Return the schema of a choice."""
@@ -71,6 +74,11 @@ SPECIAL: Mapping[str, Any] = {
     "leader.terminationGracePeriodSeconds": COUNT,
     "postgres.mode": one_of("bundled", "cnpg", "external"),
     "postgres.cnpg.instances": COUNT,
+    "redis.bundled.password": {"type": "string", "pattern": '^[^"\\\\\\s]*$'},
+    "secrets.webhookToken": TOKEN,
+    "secrets.apiToken": TOKEN,
+    "secrets.webhookTokenPrevious": TOKEN,
+    "secrets.apiTokenPrevious": TOKEN,
     "redis.mode": one_of("bundled", "external", "disabled"),
     "redis.bundled.maxMemory": {"type": "string", "pattern": "^[0-9]+(kb|mb|gb)$"},
     "drain.preStopSeconds": {"type": "integer", "minimum": 0},

@@ -43,7 +43,7 @@ def test_the_namespace_refuses_what_is_not_restricted(overlay: str) -> None:
 
 
 SECRETS = (
-    "--set=secrets.webhookToken=w,secrets.apiToken=a,secrets.openalgoApiKey=k",
+    "--set=secrets.webhookToken=webhook-token-01,secrets.apiToken=api-token-012345,secrets.openalgoApiKey=k",
     "--set=postgres.bundled.password=p,redis.bundled.password=r",
 )
 FILES = ["k8s/kind-values.yaml", "k8s/sync-values.yaml"]
