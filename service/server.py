@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ratchet.config.duties import DrainSettings
 from ratchet.config.sections import HttpSettings
+from ratchet.observability import metrics
 from service.asgi import CLOSE, RESPOND, App
 from service.drain import Drain
 from service.problems import Problem, problem_answer
@@ -29,6 +30,10 @@ _SWEEP_TICKS = 5
 class BoundedProtocol(HttpToolsProtocol):
     """One connection: its requests' heads are bounded in length and time, and what cannot be parsed gets a problem."""
 
+    def __init__(self, *arguments: Any, most: int, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._most = most
+
     head_since: float | None = None
     """When the head that is not complete yet began, or the connection, if it never sent one; monotonic seconds."""
     _head_bytes = 0
@@ -37,6 +42,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start the time of the first head."""
         super().connection_made(transport)
         self.head_since = self.loop.time()
+        if len(self.connections) > self._most:
+            self.refuse(Problem.OVERLOADED, "Too many connections are open.")
 
     def data_received(self, data: bytes) -> None:
         """Read on; a head that grows too long, and bytes that begin no head, are put a limit to."""
@@ -92,9 +99,10 @@ class BoundedProtocol(HttpToolsProtocol):
         answer = problem_answer(problem, "", detail)
         head = (
             f"HTTP/1.1 {answer.status} {problem.title}\r\ncontent-type: {answer.content_type.decode()}\r\n"
-            f"content-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(answer.body)}\r\nconnection: close\r\n"
         )
-        self.transport.write(head.encode() + answer.body)
+        further = b"".join(b"%b: %b\r\n" % header for header in answer.headers)
+        self.transport.write(head.encode() + further + b"\r\n" + answer.body)
         self.transport.close()
 
 
@@ -131,7 +139,7 @@ class Server(uvicorn.Server):
                 cast(Any, app),
                 host=http.host,
                 port=port,
-                http=BoundedProtocol,
+                http=cast(Any, partial(BoundedProtocol, most=http.max_connections)),
                 ws="none",
                 lifespan="off",
                 loop="none",
@@ -145,6 +153,7 @@ class Server(uvicorn.Server):
         )
         self._http = http
         self._drain = drain
+        metrics.HTTP_CONNECTIONS.set_function(lambda: len(self.server_state.connections))
         # Its warnings are about what clients send: a line for each bad request is what a flood is made of.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 

@@ -36,6 +36,8 @@ class HttpSettings(Section):
     """Address to listen on; 0.0.0.0 in a container."""
     body_limit_bytes: int = Field(default=10_240, ge=1024, le=1_048_576)
     """Longest body of a request; a longer one is answered 413."""
+    max_connections: Count = 900
+    """Connections open at one time, idle ones too, below the usual limit of files; those beyond are answered 503."""
     max_open_requests: Count = 512
     """Requests in work at one time; those beyond are answered 503 at once."""
     request_timeout_seconds: Seconds = 10.0

@@ -83,6 +83,7 @@ DRAINED_REQUESTS = _counter("drained_requests", "Requests answered while drainin
 HTTP_REQUESTS = _counter("http_requests", "Requests by route and status class.", "route", "status")
 HTTP_SECONDS = _histogram("http_request_duration_seconds", "From the first byte to the answer.", "route")
 HTTP_OPEN = _gauge("http_requests_open", "Requests in work; http.max_open_requests is the limit.")
+HTTP_CONNECTIONS = _gauge("http_connections_open", "Open connections; http.max_connections is the limit.")
 RATE_LIMIT_SOURCES = _gauge("http_rate_limit_sources", "Sources remembered; http.rate_limit_sources is the limit.")
 
 # Signals

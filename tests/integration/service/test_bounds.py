@@ -47,6 +47,24 @@ async def test_requests_beyond_the_open_limit_are_503_at_once_and_none_is_lost(t
         assert (await pod.send(messages[5])).status == 202
 
 
+async def test_connections_beyond_the_limit_are_503_and_closed_and_room_is_used_again(tmp_path: Path) -> None:
+    async with running(settings_for(tmp_path, http={"max_connections": 3})) as pod:
+        held = [await asyncio.open_connection("127.0.0.1", pod.port) for _ in range(3)]
+        for reader, writer in held:
+            writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert b" 200 " in await reader.readline()
+        told = await converse(pod)
+        assert told.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1\r\n" in told
+        for _, writer in held:
+            writer.close()
+
+        async def room() -> bool:
+            return b" 200 " in await converse(pod, b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+
+        await eventually(room)
+
+
 async def test_a_source_beyond_its_burst_is_429_with_retry_after(tmp_path: Path) -> None:
     async with running(settings_for(tmp_path, http={"rate_limit_per_second": 1, "rate_limit_burst": 3})) as pod:
         statuses = [(await pod.send(entry())).status for _ in range(3)]
