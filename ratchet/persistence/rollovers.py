@@ -94,6 +94,7 @@ _EXPIRING = (
 )
 _OPEN_ROLLS = select(t).where(_ROLLING).order_by(t.c.created_at, t.c.id)
 _ONE = select(t).where(_KEY)
+_OF_LAYER = select(t.c.id).where(t.c.position_id == bindparam("k_position", type_=Uuid), _ROLLING).limit(1)
 _SEEN = (
     select(
         t.c.id, t.c.account, t.c.state, t.c.old_contract, positions.c.instrument, positions.c.layer, positions.c.expiry
@@ -160,7 +161,12 @@ def _rolling(row: Row) -> Rolling:
 
 
 async def begin(tx: Transaction, layer: Layer, *, old_contract: str, detail: Mapping[str, Any]) -> bool:
-    """Write a pending roll, once for each layer and contract; the caller holds the lane."""
+    """Write a pending roll, once for each layer and contract, and one at a time; the caller holds the lane.
+
+    A layer in the middle of its roll holds something else than at its begin: that is no contract to leave.
+    """
+    if await tx.first(_OF_LAYER, k_position=layer.id) is not None:
+        return False
     made = await tx.count(
         _BEGIN[tx.dialect],
         id=uuid4(),

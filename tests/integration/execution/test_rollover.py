@@ -118,3 +118,32 @@ async def test_an_exit_takes_over_a_roll_that_has_not_begun_to_open(tmp_path: Pa
         assert (done.begun, done.rolled, done.waiting) == (0, 0, 1)
         assert await w.layers() == []
         await books_agree(w)
+
+
+class Interrupted(Exception):
+    """The leader lost its right to act."""
+
+
+@pytest.mark.parametrize("steps", [3, 5, 7])
+async def test_a_layer_in_the_middle_of_its_roll_begins_no_second_one(
+    tmp_path: Path, sqlite_url: str, steps: int
+) -> None:
+    """With one leg closed it holds something else than its roll set out to leave."""
+    left = steps
+
+    def may_act() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Interrupted
+
+    async with world(tmp_path, sqlite_url) as w:
+        await w.executed("BASE_ENTRY", "BANK_NIFTY")
+        rt = due_at_once(w.rt, "BANK_NIFTY")
+        with pytest.raises(Interrupted):
+            await rollover.run(rt, may_act=may_act)
+
+        done = await rollover.run(rt)
+
+        assert (done.begun, done.rolled) == (0, 1)
+        await books_agree(w)
