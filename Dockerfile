@@ -12,12 +12,16 @@ WORKDIR /app
 COPY requirements/install.sh requirements/runtime.lock requirements/
 RUN sh requirements/install.sh python /opt/ratchet requirements/runtime.lock \
  && /opt/ratchet/bin/python -m pip uninstall --quiet --yes pip setuptools \
- && find /opt/ratchet -depth \( -name tests -o -name test \) -type d -path '*site-packages*' -exec rm -rf {} + \
+ && find /opt/ratchet -depth -name tests -type d -path '*site-packages*' -exec rm -rf {} + \
+ # Only the asyncio half of the Kubernetes client is used; the package itself would import the other half, of 57 MB.
+ && cd /opt/ratchet/lib/python3*/site-packages/kubernetes && find . -mindepth 1 -maxdepth 1 ! -name aio ! -name __init__.py -exec rm -rf {} + \
+ && : > __init__.py \
  && /opt/ratchet/bin/python -m compileall -q /opt/ratchet/lib
 COPY ratchet ratchet
 COPY service service
 COPY leader leader
-RUN /opt/ratchet/bin/python -m compileall -q ratchet service leader && rm -rf requirements
+RUN /opt/ratchet/bin/python -m compileall -q ratchet service leader && rm -rf requirements \
+ && /opt/ratchet/bin/python -c 'import ratchet.cli.main, service.command, leader.command, leader.kubernetes_place'
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="ratchet" \
