@@ -205,7 +205,7 @@ class Acceptor:
             return None
         try:
             await reach(Failpoint.K1)
-            async with self._rt.db.single(name="accept") as tx:
+            async with self._rt.db.single(name="accept-at-once") as tx:
                 _, stored = await accepting.look(tx, rows, WINDOW, may_insert=True, actor=self._rt.boot_id)
             await reach(Failpoint.K2)
         except (PersistenceError, ConnectionError) as error:
