@@ -17,7 +17,8 @@ from ratchet.execution.submission import Duplicate, Submission
 from tests.integration.execution.whole.desk import Desk, desk
 from tests.messages import message
 from tests.servers import ValkeyServer
-from tests.world import ACCOUNT, stamp
+from tests.servers.waiting import eventually
+from tests.world import ACCOUNT, PATIENCE, stamp
 
 
 def a_submission(kind: str, instrument: str = "GOLD_MINI", **fields: Any) -> Submission:
@@ -213,5 +214,9 @@ async def test_what_redis_has_seen_is_confirmed_by_the_database(
         stack.callback(asyncio.create_task(other.run()).cancel)
         second = await other.accept(bar)
         assert (second.id, second.duplicate) == (first.id, Duplicate.EXACT)
-        assert await notes_on(at, first.id) == [("duplicate", "redis")]
+
+        async def noted() -> bool:  # the answer does not wait for it
+            return await notes_on(at, first.id) == [("duplicate", "redis")]
+
+        await eventually(noted, within=PATIENCE)
         assert await at.signals() == 2
