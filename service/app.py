@@ -70,16 +70,7 @@ def create_app(
     app.state.rt = rt
     app.state.readiness = readiness
     app.state.api_tokens = ApiTokens(settings.api_token, settings.api_token_previous)
-    scrubber = Scrubber(
-        secret.get_secret_value()
-        for secret in (
-            *(entry.token for entry in senders.webhook_tokens),
-            settings.api_token,
-            settings.api_token_previous,
-        )
-        if secret is not None
-    )
-    door = Door(accept, senders, app.state.api_tokens, settings.http, readiness, scrubber)
+    door = Door(accept, senders, app.state.api_tokens, settings.http, readiness, _scrubber(rt, senders))
     probes = Probes(alive=readiness.alive, ready=readiness.ready, health=readiness.health)
 
     def gate(inner: App) -> Gate:
@@ -108,6 +99,16 @@ def create_app(
     metrics.READ_ONLY.set_function(lambda: float(readiness.read_only))
     metrics.DRAINING.set_function(lambda: float(drain.draining))
     return app
+
+
+def _scrubber(rt: Runtime, senders: LoadedPortfolio) -> Scrubber:
+    """Return what takes our own tokens out of whatever a sender puts them into."""
+    tokens = (
+        *(entry.token for entry in senders.webhook_tokens),
+        rt.settings.api_token,
+        rt.settings.api_token_previous,
+    )
+    return Scrubber(token.get_secret_value() for token in tokens if token is not None)
 
 
 def _response(answer: Answer) -> Response:
