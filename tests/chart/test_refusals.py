@@ -8,10 +8,10 @@ from charts import helm
 from tests.chart.objects import Object, containers, values_file
 
 SCHEMA_CASES = {
-    "unknown at the top": ("sinals.replicas=3", "'sinals' not allowed"),
-    "unknown in a section": ("signals.replica=3", "'replica' not allowed"),
-    "unknown setting": ("settings.leader.lease_seconds=3", "'lease_seconds' not allowed"),
-    "a secret among the settings": ("settings.webhook_token=abc", "'webhook_token' not allowed"),
+    "unknown at the top": ("sinals.replicas=3", "sinals"),
+    "unknown in a section": ("signals.replica=3", "replica"),
+    "unknown setting": ("settings.leader.lease_seconds=3", "lease_seconds"),
+    "a secret among the settings": ("settings.webhook_token=abc", "webhook_token"),
     "a text for a number": ("settings.http.page_size=many", "page_size"),
     "a number out of its bounds": ("settings.database.pool_size=1", "pool_size"),
     "no such mode": ("postgres.mode=sqlite", "postgres/mode"),
@@ -22,7 +22,7 @@ SCHEMA_CASES = {
     "one pod at the least": ("autoscaling.minReplicas=1", "autoscaling/minReplicas"),
     "no such policy": ("image.pullPolicy=Sometimes", "image/pullPolicy"),
     "a digest that is none": ("image.digest=latest", "image/digest"),
-    "open resources": ("signals.resources.request.cpu=1", "'request' not allowed"),
+    "open resources": ("signals.resources.request.cpu=1", "request"),
     "a path that is none": ("ingress.paths={webhook}", "ingress/paths"),
 }
 
@@ -86,7 +86,9 @@ def refusal(*settings: str, operators: bool = True, kube: str = "1.35.0") -> str
 @pytest.mark.parametrize("case", SCHEMA_CASES)
 def test_the_schema_refuses(case: str) -> None:
     setting, words = SCHEMA_CASES[case]
-    assert words in refusal(setting).replace("settings.", "").replace(".", "/") or words in refusal(setting)
+    said = refusal(setting)
+    assert "don't meet the specifications of the schema" in said
+    assert words in said.replace(".", "/")  # Helm 3 writes paths with dots
 
 
 @pytest.mark.parametrize("case", FAIL_CASES)

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from charts import helm
+from tests.chart.objects import of_kind, rendered
 from tests.harness.process import Process
 from tests.harness.watchdog import Watchdog
 from tests.servers.process import free_port
 from tests.servers.waiting import eventually
 
 SMOKE = helm.CHART / "files/smoke.py"
-
-pytestmark = pytest.mark.without_helm
 
 
 @pytest.fixture
@@ -49,6 +48,7 @@ def smoke(address: str, secrets: Path, **environment: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.without_helm
 async def test_it_tells_a_working_release_and_sends_nothing_to_a_real_broker(service: str, tmp_path: Path) -> None:
     careful = smoke(service, tmp_path, TRADE="false")
     assert careful.returncode == 0, careful.stdout + careful.stderr
@@ -62,3 +62,8 @@ async def test_it_tells_a_working_release_and_sends_nothing_to_a_real_broker(ser
     wrong = smoke(service, tmp_path, TRADE="true", LIMIT_SECONDS="1")
     assert wrong.returncode == 1
     assert "FAIL  the signal is accepted: 401" in wrong.stdout
+
+
+def test_the_test_pod_gets_this_script() -> None:
+    (config,) = [found for found in of_kind(rendered("demo"), "ConfigMap") if "smoke.py" in found["data"]]
+    assert config["data"]["smoke.py"].strip() == SMOKE.read_text("utf-8").strip()
