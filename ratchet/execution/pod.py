@@ -17,7 +17,7 @@ from ratchet.execution.submit import posting
 from ratchet.execution.worker import Worker
 from ratchet.observability import metrics
 from ratchet.persistence import instances
-from ratchet.persistence.errors import PersistenceError
+from ratchet.persistence.errors import PersistenceError, UniqueViolation
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 
@@ -46,6 +46,13 @@ class Presence:
         if self._entered:
             return
         await ensure_accounts(self._rt)
+        try:
+            await self._insert()
+        except UniqueViolation:
+            log.debug("another task of this process was faster", extra={"event": "entered_already"})
+        self._entered = True
+
+    async def _insert(self) -> None:
         host = os.uname()
         async with self._rt.db.transaction(name="enter") as tx:
             if await instances.get(tx, self._rt.boot_id) is None:
@@ -58,7 +65,6 @@ class Presence:
                     pod=None,
                     lock_file=self._rt.lock_file,
                 )
-        self._entered = True
 
     async def _beat(self) -> None:
         await self.enter()
