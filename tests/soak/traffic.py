@@ -39,7 +39,8 @@ class Traffic:
         if first is not None and signal.again is not None:
             await asyncio.sleep(signal.again)
             again = await self._deliver(body, signal)
-            if again is not None and again.id != first.id:
+            # one that was told of another signal's row, close to it, is stored if that one has ended by now
+            if again is not None and again.id != first.id and first.duplicate != "window":
                 self.broken.append({"twice": first.id, "stored_again_as": again.id})
 
     async def _deliver(self, body: bytes, signal: Planned) -> Delivery | None:
