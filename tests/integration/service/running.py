@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ from ratchet.runtime import Runtime
 from service.drain import Drain
 from service.serving import serve
 from tests.fakes.acceptor import MemoryAcceptor
+from tests.servers.waiting import eventually
 
 WEBHOOK_TOKEN = "webhook-token-of-the-tests"
 PREVIOUS_WEBHOOK_TOKEN = "webhook-token-before-it"
@@ -149,6 +150,16 @@ class Pod:
         return await self.ask("POST", f"/webhook/{token}", body=message, **more)
 
 
+async def _first_look(pod: Pod) -> None:
+    """Wait until the pod has found its database; some tests give it none that it could find."""
+
+    async def ready() -> bool:
+        return (await pod.ask("GET", "/readyz")).status == 200
+
+    with suppress(AssertionError, TimeoutError):
+        await eventually(ready, within=2.0)
+
+
 @asynccontextmanager
 async def running(
     settings: Settings,
@@ -177,7 +188,10 @@ async def running(
             await ended
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
-            yield Pod(rt=rt, port=await port, acceptor=memory, drain=drain, ended=ended, session=session)
+            pod = Pod(rt=rt, port=await port, acceptor=memory, drain=drain, ended=ended, session=session)
+            if migrated:
+                await _first_look(pod)
+            yield pod
     finally:
         memory.held.set()
         drain.request()
