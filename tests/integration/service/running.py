@@ -169,8 +169,12 @@ async def running(
     work: Work = work_until_stopped,
     senders: LoadedPortfolio | None = None,
     migrated: bool = True,
+    look: bool = True,
 ) -> AsyncIterator[Pod]:
-    """Run a pod for the time of the block. accept: makes the real accept and its work; else a memory acceptor."""
+    """Run a pod for the time of the block. accept: makes the real accept and its work; else a memory acceptor.
+
+    look: wait until the pod has found its database, over a connection that stays open.
+    """
     if migrated:
         settings.home.joinpath("ratchet.db").write_bytes(_empty_database())
     rt = runtime(settings)
@@ -189,7 +193,7 @@ async def running(
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
             pod = Pod(rt=rt, port=await port, acceptor=memory, drain=drain, ended=ended, session=session)
-            if migrated:
+            if migrated and look:
                 await _first_look(pod)
             yield pod
     finally:

@@ -48,7 +48,7 @@ async def test_requests_beyond_the_open_limit_are_503_at_once_and_none_is_lost(t
 
 
 async def test_connections_beyond_the_limit_are_503_and_closed_and_room_is_used_again(tmp_path: Path) -> None:
-    async with running(settings_for(tmp_path, http={"max_connections": 3})) as pod:
+    async with running(settings_for(tmp_path, http={"max_connections": 3}), look=False) as pod:
         held = [await asyncio.open_connection("127.0.0.1", pod.port) for _ in range(3)]
         for reader, writer in held:
             writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
