@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from ratchet.persistence.errors import (
     translate_commit,
 )
 from ratchet.persistence.options import DatabaseOptions
-from ratchet.persistence.reading import ReadTransaction, connected
+from ratchet.persistence.reading import CLOSING_SECONDS, ReadTransaction, connected
 from ratchet.persistence.statements import Row, Statements
 from ratchet.persistence.transaction import DialectName, Hooks, Transaction
 
@@ -192,7 +192,9 @@ async def _connect(options: DatabaseOptions, pragmas: Sequence[str]) -> aiosqlit
         for pragma in pragmas:
             await connection.execute(pragma)
     except BaseException:
-        await connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await connection.close()
         raise
     return connection
 
@@ -223,6 +225,7 @@ async def _roll_back(connection: AsyncConnection) -> None:
     if driver is None or not driver.in_transaction:
         return
     try:
-        await connection.exec_driver_sql("ROLLBACK")
-    except DRIVER_ERRORS:
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await connection.exec_driver_sql("ROLLBACK")
+    except DRIVER_ERRORS:  # TimeoutError is among them: the driver's thread may have ended without an answer
         await connection.invalidate()  # closing the file undoes it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,9 @@ from sqlalchemy.sql.elements import ClauseElement
 from ratchet.persistence.errors import DRIVER_ERRORS, StatementFailed, translate
 from ratchet.persistence.statements import Row
 from ratchet.persistence.transaction import DialectName, Transaction
+
+CLOSING_SECONDS = 3.0
+"""Longest wait for a connection that is rolled back or closed; its end undoes what it had begun in any case."""
 
 
 @asynccontextmanager
@@ -26,7 +30,8 @@ async def connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
     finally:
         try:
-            await connection.close()
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await connection.close()
         except DRIVER_ERRORS:
             pass  # the work has ended one way or the other; SQLAlchemy's pool has dropped the connection
 

@@ -11,10 +11,12 @@ from ratchet.bootstrap import open_runtime
 from ratchet.config import Settings, load_settings
 from ratchet.execution import reconcile
 from ratchet.execution.setup import ensure_accounts
+from ratchet.persistence import control
 from tests.harness.broker import BrokerDesk
 from tests.harness.client import Client
 from tests.harness.process import Process
 from tests.harness.watchdog import Watchdog
+from tests.servers.waiting import eventually
 
 API_KEY = "key-of-the-test-simulator"
 WEBHOOK_TOKEN = "webhook-token-of-the-tests"
@@ -153,11 +155,17 @@ class Plant:
         )
 
     async def open_sending(self) -> None:
-        """Audit the books once, as a leader does: before it nothing is sent."""
+        """Audit the books, as a leader does until every one was read: before it nothing is sent."""
         async with open_runtime(self.loaded(), role="cli") as rt:
             await rt.db.open()
             await ensure_accounts(rt)
-            await reconcile.run(rt)
+
+            async def audited() -> bool:
+                await reconcile.run(rt)
+                async with rt.db.transaction(name="audited") as tx:
+                    return (await control.read(tx)).audited
+
+            await eventually(audited, within=20.0)
 
     def _made(self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Process:
         log = self.folder / f"{name}.log"
