@@ -204,3 +204,11 @@ def test_a_password_with_any_letters_survives_its_url() -> None:
     url = urlsplit(base64.b64decode(data["url"]).decode())
     assert unquote(url.password or "") == base64.b64decode(data["password"]).decode() == "p@ss/word with:signs"
     assert (url.hostname, url.port, url.path) == ("ratchet-postgres", 5432, "/ratchet")
+
+
+def test_each_bundled_pod_goes_where_the_values_want_it() -> None:
+    postgres, redis, simulator = (pod(rendered("demo"), name) for name in ("postgres", "redis", "simulator"))
+    assert postgres["nodeSelector"] == {"disks": "fast"}
+    assert postgres["tolerations"] == [{"key": "disks", "operator": "Exists"}]
+    assert redis["affinity"] == {"nodeAffinity": {}}
+    assert simulator["priorityClassName"] == "low"

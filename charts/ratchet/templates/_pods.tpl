@@ -29,12 +29,22 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "ratchet.selector" $ | nindent 8 }}
 {{- end }}
+{{- include "ratchet.chosen" (list $own true) }}
+{{- end }}
+
+{{/* ratchet.chosen: (list values moves): where the values want the pod. moves: it leaves a node that is lost sooner than others. */}}
+{{- define "ratchet.chosen" -}}
+{{- $own := index . 0 -}}
+{{- if or (index . 1) $own.tolerations }}
 tolerations:
+  {{- if index . 1 }}
   - {key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
   - {key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 30}
+  {{- end }}
   {{- with $own.tolerations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
 {{- with $own.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
