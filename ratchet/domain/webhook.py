@@ -64,7 +64,15 @@ _POSITIONS: Mapping[SignalKind, frozenset[str]] = {
     SignalKind.PYRAMID: frozenset(LAYERS) - {BASE_LAYER},
     SignalKind.EXIT: frozenset({*LAYERS, ALL}),
 }
-_KINDS = frozenset(SignalKind)
+_KINDS: Mapping[str, SignalKind] = {str(kind): kind for kind in SignalKind}
+_KIND_NAMES = frozenset(_KINDS)
+_ANY_POSITION = (*LAYERS, ALL)
+_HEADS: Mapping[SignalKind, tuple[str, ...]] = {
+    kind: ("type", "instrument", *(("position",) if kind in TRADE_KINDS else ()), "timestamp") for kind in SignalKind
+}
+_REQUIRED: Mapping[SignalKind, tuple[str, ...]] = {
+    kind: (*(("position",) if kind in TRADE_KINDS else ()), *_NUMBERS[kind], *_OTHERS[kind]) for kind in SignalKind
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +115,7 @@ def _head(fields: Mapping[str, Any]) -> _Head:
     """V02 to V07. A missing or null field breaks V07 alone, so the earlier rules see only what is there."""
     kind = instrument = at = position = None
     if fields.get("type") is not None:
-        kind = SignalKind(word(fields["type"], _KINDS, "type", "V02"))
+        kind = _KINDS[word(fields["type"], _KIND_NAMES, "type", "V02")]
     if fields.get("instrument") is not None:
         instrument = word(fields["instrument"], INSTRUMENTS, "instrument", "V03")
     if fields.get("timestamp") is not None:
@@ -115,10 +123,10 @@ def _head(fields: Mapping[str, Any]) -> _Head:
     if kind in TRADE_KINDS and fields.get("position") is not None:
         position = _position(kind, fields["position"])
     if kind is None or instrument is None or at is None:
-        raise _missing(fields, ("type", "instrument", *(("position",) if kind in TRADE_KINDS else ()), "timestamp"))
-    required = (*(("position",) if kind in TRADE_KINDS else ()), *_NUMBERS[kind], *_OTHERS[kind])
-    if any(fields.get(name) is None for name in required):
-        raise _missing(fields, required)
+        raise _missing(fields, _HEADS[kind] if kind is not None else ("type", "instrument", "timestamp"))
+    for name in _REQUIRED[kind]:
+        if fields.get(name) is None:
+            raise _missing(fields, _REQUIRED[kind])
     return _Head(kind=kind, instrument=instrument, timestamp=at, position=position)
 
 
@@ -128,15 +136,17 @@ def _missing(fields: Mapping[str, Any], required: tuple[str, ...]) -> InvalidSig
 
 
 def _position(kind: SignalKind, value: Any) -> str:
-    if not isinstance(value, str) or value not in {*LAYERS, ALL}:
-        raise InvalidSignal("position", "V05", f"must be one of {', '.join((*LAYERS, ALL))}")
-    need(value in _POSITIONS[kind], "position", "V06", f"{value} does not fit {kind}")
+    if not isinstance(value, str) or value not in _ANY_POSITION:
+        raise InvalidSignal("position", "V05", f"must be one of {', '.join(_ANY_POSITION)}")
+    if value not in _POSITIONS[kind]:
+        raise InvalidSignal("position", "V06", f"{value} does not fit {kind}")
     return value
 
 
 def _trade(head: _Head, numbers: Mapping[str, Decimal], body: Body) -> Signal:
     """V09 to V16. The numbers of an exit are looser: it must get through."""
-    price, stop, atr, er, supertrend = (numbers[name] for name in ("price", "stop", "atr", "er", "supertrend"))
+    price, stop, atr, er = numbers["price"], numbers["stop"], numbers["atr"], numbers["er"]
+    supertrend = numbers["supertrend"]
     exits = head.kind is SignalKind.EXIT
     need(price > ZERO, "price", "V09", "must be above 0")
     if exits:

@@ -21,6 +21,7 @@ MAX_DEPTH = 100
 """How deep values may nest: far from where any reader or writer of JSON runs out of stack."""
 
 _SHORT_INTEGER = 18
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -86,7 +87,7 @@ def read_body(body: bytes, limit: int = MAX_BYTES) -> Body:
     if "\\u" in text or text.count("{") + text.count("[") > MAX_DEPTH:
         _refuse_unstorable(parsed)
     token = parsed.pop(TOKEN, None)
-    payload = {name: _exact(value) for name, value in parsed.items()}
+    payload = {name: value if type(value) in _AS_THEY_ARE else _exact(value) for name, value in parsed.items()}
     return Body(fields=parsed, token=token if isinstance(token, str) else None, payload=payload)
 
 
