@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from leader.announcing import Announce, to_nobody
 from leader.database_lease import DatabaseFence
+from leader.door import behind_the_door
 from leader.leadership import Leadership, LeadershipLost
 from leader.schedule import Duty
-from ratchet.execution.roll_plan import FencedOut
 from ratchet.observability import context
+from ratchet.persistence.leases import FencedOut
 from ratchet.runtime import Runtime
 
 Run = Callable[[Runtime, Leadership, Announce], Awaitable[object]]
 """One pass of a duty, by this right to act, telling what people should know.
 
-It is safe to repeat, to cancel, and to run in two processes at once.
+Its runtime stands behind the door, where a later leader shuts it out. It is safe to repeat, to cancel, and to run in
+two processes at once.
 """
 
 RECOVERY_SECONDS = 60.0
@@ -48,6 +50,13 @@ class Work:
     housekeeping: Run
 
 
+def _first(lost: BaseExceptionGroup[Exception]) -> str:
+    error: BaseException = lost
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
 def table(rt: Runtime, work: Work, fence: DatabaseFence, announce: Announce = to_nobody) -> tuple[Duty, ...]:
     """Return the duties. A new leader recovers and reconciles before all else."""
     times = rt.settings.leader
@@ -57,9 +66,9 @@ def table(rt: Runtime, work: Work, fence: DatabaseFence, announce: Announce = to
             await fence.check(leadership)
             with context.bound(epoch=leadership.epoch):
                 try:
-                    return await run(rt, leadership, announce)
-                except FencedOut as error:
-                    raise LeadershipLost(str(error)) from error
+                    return await run(behind_the_door(rt, leadership), leadership, announce)
+                except* (FencedOut, LeadershipLost) as lost:  # one of several tasks of a duty may have found it
+                    raise LeadershipLost(_first(lost)) from lost
 
         return once
 

@@ -20,19 +20,19 @@ async def _reconcile(rt: Runtime, leadership: Leadership, announce: Announce) ->
 
 
 async def _clean_up(rt: Runtime, leadership: Leadership, announce: Announce) -> object:
-    done = await retention.run(rt, leader_epoch=leadership.epoch)
+    done = await retention.run(rt)
     if done.made or done.dropped or done.forgotten:
         counts = f"{len(done.made)} partitions made, {len(done.dropped)} dropped, {done.forgotten} processes forgotten"
         announce(Moment.CLEANUP_COMPLETED, counts)
-    await contract_check.run(rt, leader_epoch=leadership.epoch)
+    await contract_check.run(rt)
     return done
 
 
 WORK = Work(
-    recover=lambda rt, leadership, _: recover.run(rt, leader_epoch=leadership.epoch),
+    recover=lambda rt, *_: recover.run(rt),
     reconcile=_reconcile,
-    end_of_day=lambda rt, leadership, _: endofday.run(rt, leader_epoch=leadership.epoch),
+    end_of_day=lambda rt, *_: endofday.run(rt),
     rollover=lambda rt, leadership, _: rollover.run(rt, leader_epoch=leadership.epoch, may_act=leadership.check),
-    figures=lambda rt, leadership, _: figures.run(rt, leader_epoch=leadership.epoch),
+    figures=lambda rt, *_: figures.run(rt),
     housekeeping=_clean_up,
 )

@@ -21,6 +21,10 @@ class Broken(StrEnum):
     """Open quantity is read without locking the instrument's lane."""
     NO_BASELINE = "no_baseline"
     """A look-up does not exclude the orders that were there before the send."""
+    NO_FENCE = "no_fence"
+    """A leader's transactions do not compare its epoch with the database's."""
+    NO_ROLLOVER_CLAIM = "no_rollover_claim"
+    """A roll may be begun beside an unfinished one of its layer, and driven by whoever comes."""
 
 
 _chosen: Broken | None = None

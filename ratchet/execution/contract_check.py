@@ -14,7 +14,6 @@ from ratchet.domain.calendar import IST
 from ratchet.domain.expiries import ExpiryMismatch, expiry_mismatch
 from ratchet.domain.instruments import Instrument
 from ratchet.execution.markets import Markets, never_closes
-from ratchet.execution.roll_plan import fenced
 from ratchet.persistence import incidents
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
@@ -24,10 +23,10 @@ log = logging.getLogger(__name__)
 EXPIRY_MISMATCH = "expiry_mismatch"
 
 
-async def run(rt: Runtime, *, leader_epoch: int | None = None) -> int:
+async def run(rt: Runtime) -> int:
     """Compare every instrument's near expiries; returns how many differ. Without the broker nothing follows.
 
-    One incident a day names all that differ, and closes itself when nothing does. Raises PersistenceError, FencedOut.
+    One incident a day names all that differ, and closes itself when nothing does. Raises PersistenceError.
     """
     markets = Markets(rt)
     account = min(rt.portfolio.accounts)  # the lists are the broker's, the same for every account
@@ -40,7 +39,7 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None) -> int:
     except BrokerError as error:
         log.warning("the expiries cannot be read", extra={"event": "no_expiries", "why": str(error)})
         return 0
-    await _tell(rt, markets, account, differing, leader_epoch)
+    await _tell(rt, markets, account, differing)
     return len(differing)
 
 
@@ -54,14 +53,11 @@ async def _compare(markets: Markets, account: str, instrument: Instrument) -> Ex
     return expiry_mismatch(listed, instrument.expiry_rule, markets.today(), calendar, instrument.exchange)
 
 
-async def _tell(
-    rt: Runtime, markets: Markets, account: str, differing: dict[str, ExpiryMismatch], epoch: int | None
-) -> None:
+async def _tell(rt: Runtime, markets: Markets, account: str, differing: dict[str, ExpiryMismatch]) -> None:
     summary = "; ".join(f"{name}: {_words(mismatch)}" for name, mismatch in differing.items())
     midnight = datetime.combine(markets.today(), time(0), IST).astimezone(UTC)
 
     async def work(tx: Transaction) -> bool:
-        await fenced(tx, epoch)
         if not differing:
             await incidents.close_alarm(tx, account, kind=EXPIRY_MISMATCH, instrument=None, by=rt.boot_id)
             return False

@@ -43,10 +43,10 @@ class _Wish:
     strategy: StrategyId
 
 
-async def run(rt: Runtime, accept: Accept | None = None, *, leader_epoch: int | None = None) -> int:
+async def run(rt: Runtime, accept: Accept | None = None) -> int:
     """Hand in what is due now; returns how many signals were handed in.
 
-    accept: the acceptor of this process, or None to store each signal alone. leader_epoch: for the log.
+    accept: the acceptor of this process, or None to store each signal alone.
     Raises PersistenceError, NotDurable. Safe to repeat and to run in many processes at once.
     """
     hand_in = Acceptor(rt).accept_alone if accept is None else accept
@@ -66,7 +66,6 @@ async def run(rt: Runtime, accept: Accept | None = None, *, leader_epoch: int | 
                 "account": account,
                 "signal_id": str(receipt.id),
                 "duplicate": receipt.duplicate,
-                "leader_epoch": leader_epoch,
             }
             log.info("end of day: %s %s", submission.signal.kind, seen.instrument, extra=facts)
     return handed

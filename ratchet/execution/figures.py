@@ -16,7 +16,6 @@ from ratchet.domain.equity import Equity, unrealised
 from ratchet.domain.numbers import ZERO, stored
 from ratchet.domain.positions import Layer
 from ratchet.execution.markets import Markets
-from ratchet.execution.roll_plan import fenced
 from ratchet.observability import metrics
 from ratchet.persistence import claims, figures, incidents, layers, market, money
 from ratchet.persistence.figures import DayFigures, RawDay
@@ -32,30 +31,29 @@ STALE_AFTER_BARS = Decimal("1.5")
 STUCK_AFTER = timedelta(minutes=5)
 
 
-async def run(rt: Runtime, *, leader_epoch: int | None = None) -> dict[str, int]:
+async def run(rt: Runtime) -> dict[str, int]:
     """Write the figures of today and yesterday, a point of each account's curve, and raise or end the alarms.
 
-    Raises PersistenceError, FencedOut.
+    Raises PersistenceError.
     """
     today = rt.clock.now().astimezone(IST).date()
     written = 0
     for day in (today - timedelta(days=1), today):
-        written += await _write_day(rt, day, leader_epoch)
+        written += await _write_day(rt, day)
     for account in sorted(rt.portfolio.accounts):
-        await _snapshot(rt, account, leader_epoch)
-    stale = await _stale_bars(rt, leader_epoch)
-    stuck = await _stuck_signals(rt, leader_epoch)
+        await _snapshot(rt, account)
+    stale = await _stale_bars(rt)
+    stuck = await _stuck_signals(rt)
     return {"rows": written, "stale_instruments": stale, "stuck_signals": stuck}
 
 
-async def _write_day(rt: Runtime, day: date, epoch: int | None) -> int:
+async def _write_day(rt: Runtime, day: date) -> int:
     since = datetime(day.year, day.month, day.day, tzinfo=IST).astimezone(UTC)
     async with rt.db.reading(name="read the day") as tx:
         raw = await figures.read_day(tx, since=since, until=since + timedelta(days=1))
     rows = summarise(raw, day)
 
     async def work(tx: Transaction) -> int:
-        await fenced(tx, epoch)
         for row in rows:
             await figures.save(tx, row)
         return len(rows)
@@ -105,9 +103,8 @@ def _won(won: int, lost: int) -> dict[str, object]:
     return {"won": won, "lost": lost, "win_ratio": None if ended == 0 else str(round(Decimal(won) / ended, 4))}
 
 
-async def _snapshot(rt: Runtime, account: str, epoch: int | None) -> None:
+async def _snapshot(rt: Runtime, account: str) -> None:
     async def work(tx: Transaction) -> None:
-        await fenced(tx, epoch)
         purse = await money.read(tx, account)
         held = await layers.live_of_account(tx, account)
         if not held and purse.closed_equity == purse.closed_peak and purse.reserved == 0:
@@ -143,12 +140,12 @@ async def _measure(rt: Runtime, account: str, equity: Equity, held: Sequence[Lay
         metrics.OPEN_LAYERS.labels(account, name).set(sum(1 for layer in held if layer.instrument == name))
 
 
-async def _stale_bars(rt: Runtime, epoch: int | None) -> int:
+async def _stale_bars(rt: Runtime) -> int:
     """Tell a person where open layers have had no bar for too long while their exchange is open."""
     late: dict[tuple[str, str | None], str] = {}
     for account in sorted(rt.portfolio.accounts):
         late |= await _late_bars(rt, account)
-    await _alarms(rt, epoch, STALE_BARS, late)
+    await _alarms(rt, STALE_BARS, late)
     return len(late)
 
 
@@ -168,7 +165,7 @@ async def _late_bars(rt: Runtime, account: str) -> dict[tuple[str, str | None], 
     return late
 
 
-async def _stuck_signals(rt: Runtime, epoch: int | None) -> int:
+async def _stuck_signals(rt: Runtime) -> int:
     async with rt.db.single(name="open-work") as tx:
         waiting, oldest = await claims.open_work(tx)
         now = await tx.now()
@@ -176,15 +173,14 @@ async def _stuck_signals(rt: Runtime, epoch: int | None) -> int:
     if oldest is not None and now - oldest > STUCK_AFTER:
         account = sorted(rt.portfolio.accounts)[0]
         late[account, None] = f"{waiting} signals are open, the oldest since {oldest:%Y-%m-%d %H:%M:%S} UTC"
-    await _alarms(rt, epoch, STUCK_SIGNALS, late)
+    await _alarms(rt, STUCK_SIGNALS, late)
     return waiting if late else 0
 
 
-async def _alarms(rt: Runtime, epoch: int | None, kind: str, late: Mapping[tuple[str, str | None], str]) -> None:
+async def _alarms(rt: Runtime, kind: str, late: Mapping[tuple[str, str | None], str]) -> None:
     """Open an incident for each cause that has none, and close those whose cause is gone."""
 
     async def work(tx: Transaction) -> None:
-        await fenced(tx, epoch)
         told = await incidents.open_alarms(tx, kind)
         for account, instrument in told - late.keys():
             await incidents.close_alarm(tx, account, kind=kind, instrument=instrument, by=rt.boot_id)

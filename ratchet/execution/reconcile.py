@@ -19,7 +19,7 @@ from ratchet.domain.reconciliation import Case, Finding, ReconciliationResult, c
 from ratchet.domain.resolving import BookOrder
 from ratchet.execution import record
 from ratchet.observability import metrics
-from ratchet.persistence import comparing, control, events, incidents, intents, leases
+from ratchet.persistence import comparing, control, events, incidents, intents
 from ratchet.persistence.comparing import MISMATCH
 from ratchet.persistence.timeline import server_timeline
 from ratchet.persistence.transaction import Transaction
@@ -34,7 +34,6 @@ ORPHAN = "orphan"
 CLOSED_BY = "reconcile"
 """Who closes a mismatch that is gone."""
 
-_LEADER = "leader"
 _ACCOUNTS_AT_ONCE = 8
 Contract = tuple[str, str]
 
@@ -51,14 +50,14 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None) -> dict[str, Reco
     """Compare every account's books, and return the findings by account.
 
     An account whose books could not be read is left out: nothing follows from it. Contracts with orders under way are
-    left out of the findings. leader_epoch: writes are refused if the database knows a later leader.
+    left out of the findings. leader_epoch: under which events are written down.
     Raises PersistenceError. Safe to run in two processes at once.
     """
     async with rt.db.transaction(name="timeline") as tx:
         timeline = await server_timeline(tx)
     audited = await _each(rt, lambda account: _audit_book(rt, account, leader_epoch))
     if all(audited.values()):
-        await _open_sending(rt, timeline, leader_epoch)
+        await _open_sending(rt, timeline)
     looked = await _each(rt, lambda account: _compare(rt, account, leader_epoch))
     results = {account: result for account, result in looked.items() if result is not None}
     differ = sum(not result.agree for result in results.values())
@@ -96,8 +95,6 @@ async def _audit_book(rt: Runtime, account: str, epoch: int | None) -> bool:
     today = rt.clock.now().astimezone(IST).date()
 
     async def work(tx: Transaction) -> list[BookOrder]:
-        if not await _leads(tx, epoch):
-            return []
         # First who may still claim an order, then who has one: each statement sees what is committed by then, so an
         # answer recorded in between is in the second read at least. The other way round it would be in neither.
         flying = await intents.in_flight(tx, account)
@@ -144,11 +141,11 @@ async def _count_incidents(rt: Runtime, account: str) -> None:
         await record.stop_sending(rt, account, f"more than {limit} incidents are open")
 
 
-async def _open_sending(rt: Runtime, timeline: str, epoch: int | None) -> None:
+async def _open_sending(rt: Runtime, timeline: str) -> None:
     """Every book was read and every stranger has its incident: sending may go on, on the history that was audited."""
 
     async def work(tx: Transaction) -> bool:
-        if (await control.read(tx)).audited or await server_timeline(tx) != timeline or not await _leads(tx, epoch):
+        if (await control.read(tx)).audited or await server_timeline(tx) != timeline:
             return False
         await control.mark_audited(tx, actor=rt.boot_id)
         return True
@@ -202,8 +199,6 @@ async def _settle(rt: Runtime, account: str, look: _Look, lasting: Sequence[Find
     differing = {(finding.exchange, finding.symbol) for finding in look.result.differences} | look.moving
 
     async def work(tx: Transaction) -> list[Finding]:
-        if not await _leads(tx, epoch):
-            return []
         for contract, incident_id in (await comparing.open_mismatches(tx, account)).items():
             if contract not in differing:
                 await incidents.close(tx, incident_id, by=CLOSED_BY, decision="both books agree again")
@@ -240,10 +235,6 @@ def _unsafe_side(finding: Finding) -> str | None:
     if finding.ours < 0 and finding.theirs > finding.ours:
         return "BUY"
     return None
-
-
-async def _leads(tx: Transaction, epoch: int | None) -> bool:
-    return epoch is None or await leases.check_epoch(tx, _LEADER, epoch)
 
 
 async def _say(

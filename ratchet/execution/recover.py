@@ -22,10 +22,10 @@ from ratchet.runtime import Runtime
 log = logging.getLogger(__name__)
 
 
-async def run(rt: Runtime, *, leader_epoch: int | None = None) -> dict[str, int]:
+async def run(rt: Runtime) -> dict[str, int]:
     """Take one pass. Returns how many processes were found dead and how many signals were taken up.
 
-    leader_epoch: the epoch under which the duty runs, for the log. Raises PersistenceError.
+    Raises PersistenceError.
     """
     await Presence(rt, "leader").enter()
     dead = await _bury(rt)
@@ -44,7 +44,7 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None) -> dict[str, int]
     for kind, many in under_way.incidents.items():
         metrics.INCIDENTS_OPEN.labels(kind).set(many)
     if dead or taken:
-        facts = {"event": "recovered", "dead": dead, "signals": taken, "leader_epoch": leader_epoch}
+        facts = {"event": "recovered", "dead": dead, "signals": taken}
         log.warning("took up what was left behind", extra=facts)
     return {"dead": dead, "signals": taken, "waiting": waiting}
 

@@ -30,8 +30,8 @@ class Housekeeping:
     forgotten: int
 
 
-async def run(rt: Runtime, *, leader_epoch: int | None = None) -> Housekeeping:
-    """Make partitions ahead, and drop what is past its time. leader_epoch: for the log. Raises PersistenceError."""
+async def run(rt: Runtime) -> Housekeeping:
+    """Make partitions ahead, and drop what is past its time. Raises PersistenceError."""
     keep = timedelta(days=rt.settings.execution.retention_days)
 
     async def ahead(tx: Transaction) -> list[str]:
@@ -53,5 +53,5 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None) -> Housekeeping:
     )
     if done.made or done.dropped or done.forgotten:
         facts = {"event": "housekeeping", "made": done.made, "dropped": done.dropped, "forgotten": done.forgotten}
-        log.info("housekeeping", extra={**facts, "leader_epoch": leader_epoch})
+        log.info("housekeeping", extra=facts)
     return done

@@ -15,7 +15,7 @@ from ratchet.domain.positions import Layer, LayerStatus
 from ratchet.domain.rollover import Failed, RolloverStatus, shifted
 from ratchet.execution import booking
 from ratchet.execution.markets import Markets
-from ratchet.persistence import events, incidents, intents, lanes, layers, leases, rollovers
+from ratchet.persistence import events, incidents, intents, lanes, layers, rollovers
 from ratchet.persistence.rollovers import Rolling
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
@@ -25,11 +25,6 @@ log = logging.getLogger(__name__)
 HOLD = "rollover"
 PAUSED = "rolling_paused"
 """The kind of incident whose closing lets an instrument roll again."""
-_ROLE = "leader"
-
-
-class FencedOut(Exception):
-    """A later leader has taken over: this process may write nothing more as the leader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +53,6 @@ class RollPlan:
     def expiry(self) -> date:
         """When the new contract expires."""
         return self.legs[0].contract.expiry
-
-
-async def fenced(tx: Transaction, epoch: int | None) -> None:
-    """Make sure, until the transaction ends, that no later leader has taken over. Raises FencedOut."""
-    if epoch is not None and not await leases.check_epoch(tx, _ROLE, epoch):
-        raise FencedOut(f"epoch {epoch} leads no more")
 
 
 async def plan(rt: Runtime, markets: Markets, rolling: Rolling, layer: Layer, epoch: int | None) -> RollPlan | None:
@@ -125,7 +114,6 @@ async def _start(rt: Runtime, rolling: Rolling, layer: Layer, target: Mapping[st
     """pending -> in_progress, and the lane on hold for entries; False if the lane is not free or an exit waits."""
 
     async def work(tx: Transaction) -> bool:
-        await fenced(tx, epoch)
         await rolling.hold(tx)
         lane = await lanes.lock(tx, layer.account, layer.instrument)
         fresh = await layers.get(tx, layer.id)
@@ -147,7 +135,6 @@ async def complete(rt: Runtime, rolling: Rolling, plan: RollPlan, epoch: int | N
     """in_progress -> rolled: the layer's prices move by the roll's gap, and its lane is free again."""
 
     async def work(tx: Transaction) -> dict[str, str]:
-        await fenced(tx, epoch)
         await rolling.hold(tx)
         layer = await layers.get(tx, rolling.position_id)
         await lanes.lock(tx, layer.account, layer.instrument)
@@ -199,7 +186,6 @@ async def fail(rt: Runtime, rolling: Rolling, step: Failed, epoch: int | None) -
     why, flat = step.why, step.flat
 
     async def work(tx: Transaction) -> None:
-        await fenced(tx, epoch)
         await rolling.hold(tx)
         layer = await layers.get(tx, rolling.position_id)
         await lanes.lock(tx, layer.account, layer.instrument)
@@ -228,16 +214,13 @@ async def fail(rt: Runtime, rolling: Rolling, step: Failed, epoch: int | None) -
     return RolloverStatus.FAILED
 
 
-async def retry(
-    rt: Runtime, rolling: Rolling, layer: Layer, epoch: int | None, *, rounds: int, after: timedelta
-) -> Rolling | None:
+async def retry(rt: Runtime, rolling: Rolling, layer: Layer, *, rounds: int, after: timedelta) -> Rolling | None:
     """failed -> pending for another round, some time later; after the last round the instrument's rolls pause.
 
     A layer that the last round left flat is closed: there is nothing left to roll.
     """
 
     async def work(tx: Transaction) -> Rolling | None:
-        await fenced(tx, epoch)
         await rolling.hold(tx)
         await lanes.lock(tx, layer.account, layer.instrument)
         fresh = await layers.get(tx, layer.id)
@@ -271,11 +254,10 @@ async def _give_up(tx: Transaction, rt: Runtime, rolling: Rolling, layer: Layer)
         await rollovers.to_state(tx, rolling, RolloverStatus.NONE, {"ended": "closed flat"})
 
 
-async def forget(rt: Runtime, rolling: Rolling, epoch: int | None) -> RolloverStatus:
+async def forget(rt: Runtime, rolling: Rolling) -> RolloverStatus:
     """The layer was closed meanwhile: there is nothing to roll any more."""
 
     async def work(tx: Transaction) -> None:
-        await fenced(tx, epoch)
         await rolling.hold(tx)
         layer = await layers.get(tx, rolling.position_id)
         await lanes.lock(tx, layer.account, layer.instrument)

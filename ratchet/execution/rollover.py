@@ -1,8 +1,9 @@
 """Rollover: layers near their expiry are moved into the next contract, one at a time, by the leader alone.
 
-A roll is a saga of order intents, sent, resolved and recorded like any others; its own claim and the leader's fence
-keep two leaders from driving it, and either of them would be enough. While it is under way its lane is on hold for
-entries, and an exit waits for the step in hand. Source: docs/domain.md, section 9.
+A roll is a saga of order intents, sent, resolved and recorded like any others; its own claim, and the fence at the
+door through which duties reach the database, keep two leaders from driving it, and either of them would be enough.
+While it is under way its lane is on hold for entries, and an exit waits for the step in hand. Source: docs/domain.md,
+section 9.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ from ratchet.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 60.0
-"""Hold on one roll; it is extended with each step."""
+LEASES = 4
+"""The hold on one roll lasts for so many leases of a signal; it is extended while a step is waited for."""
 TENDER_REACH = timedelta(days=14)
 """Calendar days that surely hold the trading days of a tender guard."""
 ROUNDS = 3
@@ -72,7 +73,7 @@ async def run(rt: Runtime, *, leader_epoch: int | None = None, may_act: MayAct =
     markets = Markets(rt)
     begun = 0
     for account in sorted(rt.portfolio.accounts):
-        begun += await _scan(rt, markets, account, leader_epoch)
+        begun += await _scan(rt, markets, account)
     counts = {RolloverStatus.ROLLED: 0, RolloverStatus.FAILED: 0, RolloverStatus.PENDING: 0}
     async with rt.db.single(name="rollovers") as tx:
         unfinished = await rollovers.unfinished(tx)
@@ -105,13 +106,12 @@ async def due(rt: Runtime, markets: Markets, account: str) -> list[tuple[Layer, 
     ]
 
 
-async def _scan(rt: Runtime, markets: Markets, account: str, epoch: int | None) -> int:
+async def _scan(rt: Runtime, markets: Markets, account: str) -> int:
     begun = 0
     for layer, instrument, expiry in await due(rt, markets, account):
         held = [h.symbol for h in layer.holdings if h.quantity]
 
         async def work(tx: Transaction, layer: Layer = layer, held: list[str] = held) -> bool:
-            await roll_plan.fenced(tx, epoch)
             lane = await lanes.lock(tx, layer.account, layer.instrument)
             fresh = await layers.get(tx, layer.id)
             if fresh.status is not LayerStatus.OPEN or lane.hold == "review":
@@ -132,8 +132,7 @@ async def _take_and_roll(
     """Claim one roll, drive it, and give it back; what goes wrong with it does not stop the others."""
 
     async def take(tx: Transaction) -> Rolling | None:
-        await roll_plan.fenced(tx, epoch)
-        return await rollovers.claim(tx, rolling.id, owner=rt.boot_id, lease_seconds=LEASE_SECONDS)
+        return await rollovers.claim(tx, rolling.id, owner=rt.boot_id, lease_seconds=_hold_seconds(rt))
 
     mine = await rt.db.run(take, name="roll-claim")
     if mine is None:
@@ -155,11 +154,11 @@ async def _roll(rt: Runtime, markets: Markets, rolling: Rolling, epoch: int | No
     layer = await _layer(rt, rolling)
     instrument = rt.instrument(layer.instrument)
     if layer.status is LayerStatus.CLOSED:
-        return await roll_plan.forget(rt, rolling, epoch)
+        return await roll_plan.forget(rt, rolling)
     if not await markets.is_open(layer.account, instrument.exchange):
         return RolloverStatus.PENDING
     if rolling.state is RolloverStatus.FAILED:
-        retried = await roll_plan.retry(rt, rolling, layer, epoch, rounds=ROUNDS, after=RETRY_AFTER)
+        retried = await roll_plan.retry(rt, rolling, layer, rounds=ROUNDS, after=RETRY_AFTER)
         if retried is None:
             return RolloverStatus.FAILED
         rolling = retried
@@ -180,7 +179,7 @@ async def _roll(rt: Runtime, markets: Markets, rolling: Rolling, epoch: int | No
                 return await roll_plan.fail(rt, rolling, step, epoch)
             case saga.Close() | saga.Open() | saga.Undo():
                 await reach(Failpoint.K17)
-                if not await _plan_leg(rt, rolling, plan, step, epoch):
+                if not await _plan_leg(rt, rolling, plan, step):
                     await _pause(rt, rolling, Again(0.25, "the slot is busy"))
     return RolloverStatus.PENDING
 
@@ -190,9 +189,13 @@ async def _layer(rt: Runtime, rolling: Rolling) -> Layer:
         return await layers.get(tx, rolling.position_id)
 
 
+def _hold_seconds(rt: Runtime) -> float:
+    return LEASES * rt.settings.execution.claim_lease_seconds
+
+
 async def _pause(rt: Runtime, rolling: Rolling, turn: Again) -> None:
     async def work(tx: Transaction) -> None:
-        await rollovers.extend(tx, rolling, lease_seconds=LEASE_SECONDS)
+        await rollovers.extend(tx, rolling, lease_seconds=_hold_seconds(rt))
 
     await rt.db.run(work, name="roll-extend")
     await rt.clock.sleep(max(turn.seconds, 0.05))
@@ -231,13 +234,10 @@ async def _drive(rt: Runtime, markets: Markets, rolling: Rolling, intent: Intent
             return await resolve(rt, markets, rolling, intent)
 
 
-async def _plan_leg(
-    rt: Runtime, rolling: Rolling, plan: RollPlan, step: saga.Close | saga.Open | saga.Undo, epoch: int | None
-) -> bool:
-    """Write the next leg's intent under the fence, the roll's claim and the lane's lock; False if its slot is busy."""
+async def _plan_leg(rt: Runtime, rolling: Rolling, plan: RollPlan, step: saga.Close | saga.Open | saga.Undo) -> bool:
+    """Write the next leg's intent under the roll's claim and the lane's lock; False if its slot is busy."""
 
     async def work(tx: Transaction) -> bool:
-        await roll_plan.fenced(tx, epoch)
         await rolling.hold(tx)
         layer = await layers.get(tx, rolling.position_id)
         await lanes.lock(tx, layer.account, layer.instrument)

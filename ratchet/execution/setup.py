@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ratchet.broken import Broken, is_broken
-from ratchet.persistence import lanes, money
+from ratchet.persistence import lanes, money, rollovers
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 
@@ -21,5 +21,7 @@ async def ensure_accounts(rt: Runtime) -> None:
                 await lanes.ensure(tx, account.id, rt.portfolio.instruments)
         if is_broken(Broken.NO_SLOT):
             await lanes.drop_slot_index(tx)
+        if is_broken(Broken.NO_ROLLOVER_CLAIM):
+            await rollovers.drop_unfinished_index(tx)
 
     await rt.db.run(work, name="setup")

@@ -23,6 +23,7 @@ from ratchet.observability import context, metrics
 from ratchet.persistence import claims, incidents, intents, lanes, layers, signals
 from ratchet.persistence.claims import Claim, ClaimLost
 from ratchet.persistence.errors import PersistenceError
+from ratchet.persistence.leases import FencedOut
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 
@@ -132,7 +133,7 @@ class Worker:
             except asyncio.CancelledError:
                 await self._give_back(claim, 0.0)
                 raise
-            except ClaimLost as error:
+            except (ClaimLost, FencedOut) as error:
                 metrics.CLAIMS.labels("lost").inc()
                 log.info("claim lost", extra={"event": "claim_lost", "why": str(error)})
             except Exception as error:  # noqa: BLE001 - the outermost edge of a turn
@@ -245,7 +246,7 @@ class Worker:
         """Write what can be written; without the database the claim runs out by itself."""
         try:
             await self._rt.db.run(work, name=name)
-        except (PersistenceError, ClaimLost) as error:
+        except (PersistenceError, ClaimLost, FencedOut) as error:
             log.info("the claim runs out by itself", extra={"event": f"{name}_failed", "error": str(error)})
 
     async def _keep_claims(self) -> None:
@@ -260,7 +261,7 @@ class Worker:
                 async with self._rt.db.transaction(name="extend") as tx:
                     for claim in held:
                         await claims.extend(tx, claim, lease_seconds=execution.claim_lease_seconds)
-            except PersistenceError as error:
+            except (PersistenceError, FencedOut) as error:
                 log.warning("claims not extended", extra={"event": "extend_failed", "error": str(error)})
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from ratchet.clock import Clock, SystemClock
 from ratchet.persistence.embedded import SqliteBackend
@@ -18,6 +19,8 @@ T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
 Observe = Callable[[str, float, str], None]
 """Told of each transaction: its name, its seconds, and its outcome (`ok` or an error's `outcome`)."""
+Guard = Callable[[str, Transaction], Awaitable[None]]
+"""Asked first in each transaction, by its name; what it raises rolls the transaction back."""
 
 
 def _ignore(name: str, seconds: float, outcome: str) -> None:
@@ -33,9 +36,19 @@ class Database:
         self._clock = clock or SystemClock()
         self._closed = False
         self._observe = observe
+        self._guard: Guard | None = None
         self._backend: PostgresBackend | SqliteBackend = (
             PostgresBackend(options, self._clock) if self.dialect == "postgresql" else SqliteBackend(options)
         )
+
+    def behind(self, guard: Guard) -> Self:
+        """Return the same database, on the same connections, where every transaction that may write asks `guard` first.
+
+        A statement that would commit by itself is a transaction there, so that nothing gets round the guard.
+        """
+        guarded = copy.copy(self)
+        guarded._guard = guard
+        return guarded
 
     async def open(self) -> None:
         """Prove that the database can be reached. Raises DatabaseUnavailable; may be tried again."""
@@ -59,6 +72,8 @@ class Database:
         Raises DatabaseUnavailable, TransientConflict (nothing was committed), CommitInDoubt.
         """
         async with self._measured(name, self._backend.transaction(Hooks(before_commit, commit_in_doubt))) as tx:
+            if self._guard is not None:
+                await self._guard(name, tx)
             yield tx
 
     @asynccontextmanager
@@ -67,6 +82,10 @@ class Database:
 
         For statements that may be repeated. A lost connection leaves the statement in doubt.
         """
+        if self._guard is not None:
+            async with self.transaction(name=name) as tx:
+                yield tx
+            return
         async with self._measured(name, self._backend.single()) as tx:
             yield tx
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Integer, String, bindparam, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ratchet.broken import Broken, is_broken
 from ratchet.persistence.tables import leader_fence, lease
 from ratchet.persistence.transaction import Transaction
 from ratchet.persistence.types import db_now
@@ -80,6 +81,10 @@ _FENCE = select(leader_fence).where(_ROLE)
 _SHARE = select(leader_fence.c.epoch).where(_ROLE).with_for_update(read=True)
 
 
+class FencedOut(Exception):
+    """A later leader has taken over, or the right to act has ended: this process does nothing more as the leader."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRow:
     """The lease as it is. Times by the database's clock; version grows with each write."""
@@ -142,6 +147,8 @@ async def take_epoch(tx: Transaction, role: str, *, holder: str, lease_uid: str,
 
 async def check_epoch(tx: Transaction, role: str, epoch: int) -> bool:
     """Return whether `epoch` still leads, and keep it so until the transaction ends (FOR SHARE)."""
+    if is_broken(Broken.NO_FENCE):
+        return True
     row = await tx.first(_SHARE, k_role=role)
     return row is not None and row["epoch"] == epoch
 

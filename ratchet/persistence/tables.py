@@ -58,6 +58,8 @@ IN_FLIGHT_INTENT = text(f"state IN ({_words(IN_FLIGHT)})")
 LIVE_POSITION = text("status <> 'closed'")
 
 ROLLOVER_STATUSES = ("none", "pending", "in_progress", "rolled", "failed")
+UNFINISHED_ROLL = text("state IN ('pending', 'in_progress', 'failed')")
+"""A failed roll is tried again, or ended by the layer's close: until then its layer has no other."""
 
 signal_seq = Sequence("signal_seq", metadata=metadata)
 """Gives `signal_log.seq` on PostgreSQL; SQLite counts under its writer lock."""
@@ -367,6 +369,13 @@ rollover = Table(
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("position_id", "old_contract"),
     CheckConstraint(f"state IN {ROLLOVER_STATUSES}", name="state_known"),
+    Index(
+        "uq_rollover_unfinished",
+        "position_id",
+        unique=True,
+        postgresql_where=UNFINISHED_ROLL,
+        sqlite_where=UNFINISHED_ROLL,
+    ),
 )
 
 leader_fence = Table(

@@ -11,7 +11,7 @@ from ratchet.domain.identity import BrokerOrderId, IntentId
 from ratchet.domain.orders import IntentState
 from ratchet.domain.reconciliation import Case
 from ratchet.execution import reconcile
-from ratchet.persistence import control, incidents, intents, leases
+from ratchet.persistence import control, incidents, intents
 from ratchet.persistence.control import Control
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
@@ -183,19 +183,6 @@ async def test_more_open_incidents_than_the_limit_stop_entries(rt: Runtime, brok
     broker.orders.append(a_book_order("one more"))
     await reconcile.run(rt)
     assert not (await switches(rt)).entries_on
-
-
-async def test_a_leader_that_was_followed_by_another_writes_nothing(rt: Runtime, broker: MemoryBroker) -> None:
-    broker.orders = [a_book_order("7001")]
-    async with rt.db.transaction() as tx:
-        epoch = await leases.take_epoch(tx, "leader", holder="second", lease_uid="u", transitions=1)
-    assert epoch is not None
-    await reconcile.run(rt, leader_epoch=epoch - 1)
-    assert await incidents_of(rt, "orphan") == []
-    assert not (await switches(rt)).audited
-    await reconcile.run(rt, leader_epoch=epoch)
-    assert len(await incidents_of(rt, "orphan")) == 1
-    assert (await switches(rt)).audited
 
 
 async def test_a_decided_orphan_is_not_found_again(rt: Runtime, broker: MemoryBroker) -> None:
