@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ratchet
-from leader.leading import Leader, standing_by
+from leader.database_lease import session_name
+from leader.leading import Leader
+from leader.place import identity_of
 from leader.server import serving
 from leader.work import WORK
 from ratchet.bootstrap import open_runtime
@@ -61,7 +63,12 @@ async def _lead(settings: Settings, portfolio: LoadedPortfolio) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with open_runtime(settings, role="leader", portfolio=portfolio) as rt, standing_by(rt, WORK) as leader:
+
+    def session(boot_id: str) -> str:
+        return session_name(identity_of(settings, boot_id))
+
+    async with open_runtime(settings, role="leader", portfolio=portfolio, session=session) as rt:
+        leader = Leader(rt, WORK)
         readiness = _Readiness(rt, leader)
         probes = Probes(alive=leader.alive, ready=readiness.ready, health=readiness.health)
         async with serving(probes, host=settings.http.host, port=settings.leader.http_port) as port:

@@ -10,8 +10,8 @@ import os
 from leader.elector import Dead
 from ratchet.execution.resolve import lock_is_free
 from ratchet.persistence import instances
+from ratchet.persistence.database import Database
 from ratchet.persistence.errors import PersistenceError
-from ratchet.runtime import Runtime
 
 HEARD_OF_SECONDS = 120.0
 """A process that was heard of longer ago has long lost its lease."""
@@ -22,7 +22,7 @@ async def everybody(_holder: str) -> bool:
     return True
 
 
-def evidence(rt: Runtime, identity: str) -> Dead:
+def evidence(db: Database, identity: str, pod_uid: str | None) -> Dead:
     """Return who can tell whether a holder is dead.
 
     Either the identity says that it ran in our own pod, of which we are the container that runs now; or it ran on this
@@ -32,7 +32,7 @@ def evidence(rt: Runtime, identity: str) -> Dead:
     async def dead(holder: str) -> bool:
         if holder == identity:
             return False
-        return _of_our_pod(holder, rt.settings.leader.pod_uid) or await _lock_is_free(rt, holder)
+        return _of_our_pod(holder, pod_uid) or await _lock_is_free(db, holder)
 
     return dead
 
@@ -42,10 +42,10 @@ def _of_our_pod(holder: str, pod_uid: str | None) -> bool:
     return pod_uid is not None and len(parts) == 3 and parts[1] == pod_uid
 
 
-async def _lock_is_free(rt: Runtime, holder: str) -> bool:
+async def _lock_is_free(db: Database, holder: str) -> bool:
     process = holder.rpartition("_")[2]
     try:
-        async with rt.db.single(name="who-lives") as tx:
+        async with db.single(name="who-lives") as tx:
             known = await instances.live(tx, within_seconds=HEARD_OF_SECONDS)
     except PersistenceError:
         return False

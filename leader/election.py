@@ -7,6 +7,7 @@ this process saw it change, never by a time that another machine wrote into it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from leader.lease import ANY, Record
 
@@ -28,6 +29,7 @@ class View:
     unchanged_since: when it first saw the record as it is. renewed_at: while it leads, when it sent the last write
     that succeeded; None while it does not lead. handed_to: for whom the lease was given back, if for somebody.
     free_from: until then the holder of a lease that was deleted under it may still act.
+    heard_at: while it leads, when its work last gave a sign of life.
     """
 
     identity: str
@@ -36,6 +38,7 @@ class View:
     renewed_at: float | None = None
     handed_to: str = ""
     free_from: float = 0.0
+    heard_at: float = inf
 
     @property
     def pod(self) -> str:
@@ -141,6 +144,8 @@ def _while_leading(view: View, renewed_at: float, now: float, times: Times) -> S
         return Lost(f"the lease is held by {view.record.holder or 'nobody'}")
     if now >= right_to_act_ends(renewed_at, times):
         return Lost("the lease could not be renewed in time")
+    if now >= view.heard_at + times.renew_deadline:
+        return Lost("the work gives no sign of life")
     if view.record.hand_over_to not in ("", view.pod):
         return HandOver(view.record.hand_over_to)
     due = renewed_at + times.retry_period

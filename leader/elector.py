@@ -1,7 +1,7 @@
 """The loop around the decision: reads and writes the lease, takes the epoch, and runs the work while it leads.
 
-- The work begins after the epoch was taken, and is cancelled when the right to act ends.
-- The lease is given back only after the work has ended.
+- The work begins after the epoch was taken, and is cancelled when the right to act ends, or when it falls silent.
+- The lease is given back only after the work has ended; until then this process does not stand for election again.
 - Losing the lease ends the work, not the process: it stands by again.
 """
 
@@ -11,6 +11,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from math import inf
 from typing import TypeVar
 
 from leader.announcing import Announce, Moment, to_nobody
@@ -55,14 +57,17 @@ class Elector:
         proven_dead: Dead = nobody,
         announce: Announce = to_nobody,
         standing: Standing | None = None,
+        heard_at: Callable[[], float] = lambda: inf,
         now: Callable[[], float] = boottime,
     ) -> None:
+        """heard_at: when the work last gave a sign of life, by `now`; work on this very loop needs to give none."""
         self._lease = lease
         self._fence = fence
         self._times = times
         self._clock = clock
         self._proven_dead = proven_dead
         self._announce = announce
+        self._heard_at = heard_at
         self._now = now
         self._view = View(identity=identity)
         self._complaint = ""
@@ -152,12 +157,15 @@ class Elector:
             return None
         try:
             await reach(Failpoint.K18)
-            async with asyncio.timeout(self._times.request_timeout):
+            # Longer than other calls: whoever led before may have to be cut off first. What is left of the right to
+            # act must do for a renewal.
+            async with asyncio.timeout(self._times.renew_deadline - self._times.request_timeout):
                 epoch = await self._fence.take(
                     holder=self.identity, lease_uid=record.uid, transitions=record.transitions
                 )
-        except (LeaseUnavailable, OSError) as error:
-            log.warning("the lease was won, but not the epoch", extra={"event": "epoch_missed", "error": str(error)})
+        except (LeaseUnavailable, OSError) as error:  # TimeoutError is one
+            why = str(error) or "no answer in time"
+            log.warning("the lease was won, but not the epoch", extra={"event": "epoch_missed", "error": why})
             return None
         if epoch is None:
             log.warning("a later leader has taken the epoch already", extra={"event": "epoch_passed"})
@@ -179,14 +187,15 @@ class Elector:
                 log.info("asked to hand over", extra={"event": "hand_over", "to": handed})
                 pauses = 2  # the other one is to be first
         except LeadershipLost as lost:
-            log.warning("leading no more", extra={"event": "leadership_lost", "why": str(lost)})
+            log.warning("leading no more: %s", lost, extra={"event": "leadership_lost", "why": str(lost)})
             self._announce(Moment.LEADERSHIP_LOST, f"{self.identity} leads no more: {lost}")
         finally:
             leadership.end()
-            working.cancel()
-            await asyncio.wait([working])
             self.standing.epoch = None
             metrics.LEADER.set(0)
+            metrics.LEADER_EPOCH.set(0)
+            working.cancel()
+            await self._ended(working)
         self._report(working)
         await self._release()
         if not self._stopping.is_set():
@@ -197,7 +206,9 @@ class Elector:
 
         Raises LeadershipLost.
         """
+        began = self._now()
         while not working.done() and not self._stopping.is_set():
+            self._view = replace(self._view, heard_at=max(began, self._heard_at()))
             match step(self._view, self._now(), self._times):
                 case Renew(seen):
                     await self._renew(seen, leadership)
@@ -208,6 +219,13 @@ class Elector:
                 case found:
                     await self._pause_until(getattr(found, "until", self._now()), working)
         return None
+
+    async def _ended(self, working: asyncio.Task[None]) -> None:
+        """Wait for the end of the work, however long it takes: whoever works on must not give the lease back."""
+        while not working.done():
+            await asyncio.wait([working], timeout=self._times.lease_duration)
+            if not working.done():
+                log.error("the duties were told to end and do not", extra={"event": "duties_do_not_end"})
 
     async def _renew(self, seen: Record, leadership: Leadership) -> None:
         try:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,6 +72,16 @@ async def connect(kubeconfig: Path | None) -> client.ApiClient:
     else:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     return client.ApiClient(configuration)
+
+
+@asynccontextmanager
+async def connected(kubeconfig: Path | None) -> AsyncIterator[client.ApiClient]:
+    """Hand out such a client for the time of the block."""
+    api = await connect(kubeconfig)
+    try:
+        yield api
+    finally:
+        await api.close()  # type: ignore[no-untyped-call]
 
 
 class KubernetesLease:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from leader.announcing import Announce, to_nobody
@@ -15,6 +15,7 @@ from leader.lease import Lease
 from leader.standing import Standing
 from ratchet.config import Settings
 from ratchet.config.duties import LeaderBackend
+from ratchet.persistence.database import Database
 from ratchet.runtime import Runtime
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -26,34 +27,38 @@ HOLDER_LENGTH = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What differs from place to place. standing: shown there as far as the place can show it.
+    """What differs from place to place; it belongs to the loop of the election.
 
-    beside: run beside the duties for as long as this process leads; it decides nothing and never fails them.
+    announce: to be called on that loop. beside: run beside the duties, on their loop, for as long as this process
+    leads; it decides nothing and never fails them.
     """
 
     lease: Lease
-    identity: str
-    standing: Standing = field(default_factory=Standing)
     announce: Announce = to_nobody
-    beside: Callable[[Leadership], Awaitable[None]] | None = None
+    beside: Callable[[Leadership, Announce], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """Who stands for election. db: the database, on connections of the election's own loop. standing: to be shown."""
+
+    rt: Runtime
+    db: Database
+    identity: str
+    standing: Standing
 
 
 @asynccontextmanager
-async def opened(rt: Runtime) -> AsyncIterator[Place]:
+async def opened(me: Candidate) -> AsyncIterator[Place]:
     """Open the place that the settings choose. Raises what tells that a cluster's settings cannot be read."""
-    if chosen(rt.settings) is LeaderBackend.DATABASE:
-        yield in_database(rt)
+    if chosen(me.rt.settings) is LeaderBackend.DATABASE:
+        yield Place(lease=DatabaseLease(me.db, me.rt.clock))
         return
     # Imported here alone: half a second and 20 MB that only a leader in a cluster pays for.
     from leader.kubernetes_place import in_cluster
 
-    async with in_cluster(rt, identity=pod_identity(rt), namespace=namespace(rt.settings)) as place:
+    async with in_cluster(me, namespace=namespace(me.rt.settings)) as place:
         yield place
-
-
-def in_database(rt: Runtime) -> Place:
-    """Return the place that is there wherever we run."""
-    return Place(lease=DatabaseLease(rt.db, rt.clock), identity=host_identity(rt.boot_id))
 
 
 def chosen(settings: Settings, *, exists: Callable[[Path], bool] = Path.exists) -> LeaderBackend:
@@ -75,15 +80,13 @@ def namespace(settings: Settings) -> str:
         return "default"
 
 
-def host_identity(boot_id: str) -> str:
-    """Return the name for the lease: the host's, and a part that is new with each process.
+def identity_of(settings: Settings, boot_id: str) -> str:
+    """Return the name for the lease: of the host, or of the pod and its uid, and a part that is new with each process.
 
-    Never the host's name alone: a process that was started again would inherit the lease without a transition.
+    Never the host's or the pod's name alone: a process that was started again would inherit the lease without a
+    transition.
     """
-    return f"{socket.gethostname()}_{boot_id}"[-HOLDER_LENGTH:]
-
-
-def pod_identity(rt: Runtime) -> str:
-    """Return the name for a cluster's lease: the pod, its uid, and a part that is new with each process."""
-    pod = rt.settings.leader.pod_name or socket.gethostname()
-    return f"{pod}_{rt.settings.leader.pod_uid or '-'}_{rt.boot_id[-8:]}"[-HOLDER_LENGTH:]
+    if chosen(settings) is LeaderBackend.DATABASE:
+        return f"{socket.gethostname()}_{boot_id}"[-HOLDER_LENGTH:]
+    pod = settings.leader.pod_name or socket.gethostname()
+    return f"{pod}_{settings.leader.pod_uid or '-'}_{boot_id[-8:]}"[-HOLDER_LENGTH:]

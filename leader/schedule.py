@@ -13,12 +13,15 @@ from enum import StrEnum
 from leader.leadership import Leadership, LeadershipLost
 from ratchet.clock import Clock
 from ratchet.observability import metrics
+from ratchet.persistence.errors import CommitInDoubt, DatabaseUnavailable, PersistenceError
 
 log = logging.getLogger(__name__)
 
 JITTER = 0.1
 FOUND_LENGTH = 500
 """How much of what a duty found is kept."""
+STUCK_SECONDS = 30.0
+"""How long a run may take to end after its deadline, such as for the record of an order that was on its way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,15 @@ class Schedule:
     def __init__(self, duties: Sequence[Duty], clock: Clock) -> None:
         self._duties = tuple(duties)
         self._clock = clock
+        self._must_end: dict[str, float] = {}
+        self._waits: dict[str, str] = {}
         self.last: dict[str, LastRun] = {}
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a run goes on long after its deadline: it was cancelled and does not end."""
+        now = self._clock.monotonic()
+        return any(now > instant + STUCK_SECONDS for instant in self._must_end.values())
 
     async def run(self, leadership: Leadership) -> None:
         """Run the duties until cancelled. Raises LeadershipLost when one of them finds a later leader."""
@@ -85,11 +96,13 @@ class Schedule:
     async def _once(self, duty: Duty, leadership: Leadership) -> None:
         leadership.check()
         started_at, started = self._clock.now(), self._clock.monotonic()
+        self._must_end[duty.name] = started + duty.deadline
         ending, found = Ending.DONE, ""
         try:
             async with asyncio.timeout(duty.deadline) as deadline:
                 result = await duty.run(leadership)
             found = "" if result is None else str(result)[:FOUND_LENGTH]
+            self._waits.pop(duty.name, None)
         except LeadershipLost:
             raise
         except TimeoutError as error:
@@ -99,9 +112,32 @@ class Schedule:
         except Exception as error:
             # The outermost edge of the duty: it is tried again at its next time, and the others go on.
             ending, found = Ending.FAILED, f"{type(error).__name__}: {error}"
-            log.exception("a duty failed", extra={"event": "duty_failed", "duty": duty.name})
+            if not self._waits_for_the_database(duty, error):
+                log.exception("a duty failed", extra={"event": "duty_failed", "duty": duty.name})
+        finally:
+            self._must_end.pop(duty.name)
         took = self._clock.monotonic() - started
         self.last[duty.name] = LastRun(started_at=started_at, took=took, ending=ending, found=found)
         metrics.DUTY_SECONDS.labels(duty.name).observe(took)
         if ending is not Ending.DONE:
             metrics.DUTY_FAILURES.labels(duty.name).inc()
+
+    def _waits_for_the_database(self, duty: Duty, error: Exception) -> bool:
+        """Say that it is away, once and again when the reason changes; return False if something else is wrong."""
+        away = _database_away(error)
+        if away is None:
+            self._waits.pop(duty.name, None)
+            return False
+        new = self._waits.get(duty.name) != away.outcome
+        self._waits[duty.name] = away.outcome
+        facts = {"event": "duty_failed", "duty": duty.name, "reason": away.outcome}
+        log.log(logging.WARNING if new else logging.DEBUG, "a duty waits for the database: %s", away, extra=facts)
+        return True
+
+
+def _database_away(error: BaseException) -> PersistenceError | None:
+    """Return why the database could not be used, if that is all that went wrong; tasks of one duty fail together."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_database_away(one) for one in error.exceptions]
+        return found[0] if all(found) else None
+    return error if isinstance(error, DatabaseUnavailable | CommitInDoubt) else None

@@ -29,11 +29,13 @@ from ratchet.runtime import Runtime
 log = logging.getLogger(__name__)
 
 _PROOF_KEPT_SECONDS = 86_400.0
+_LEADER_IDLE_SECONDS = 5.0
 
 
-def options_of(settings: Settings, *, role: str) -> DatabaseOptions:
-    """Return how the settings say that the database is used."""
+def options_of(settings: Settings, *, role: str, session: str | None = None) -> DatabaseOptions:
+    """Return how the settings say that the database is used. session: its application_name, if not of the role's."""
     database = settings.database
+    idle = database.idle_in_transaction_timeout_seconds
     return DatabaseOptions(
         url=settings.database_address,
         pool_size=database.pool_size,
@@ -42,21 +44,28 @@ def options_of(settings: Settings, *, role: str) -> DatabaseOptions:
         connect_timeout_seconds=database.connect_timeout_seconds,
         statement_timeout_seconds=database.statement_timeout_seconds,
         lock_timeout_seconds=database.lock_timeout_seconds,
-        idle_in_transaction_timeout_seconds=database.idle_in_transaction_timeout_seconds,
+        # A leader's transactions hold the fence, for which its successor waits.
+        idle_in_transaction_timeout_seconds=min(idle, _LEADER_IDLE_SECONDS) if role == "leader" else idle,
         commit_timeout_seconds=database.commit_timeout_seconds,
         tries=database.transaction_tries,
         retry_base_seconds=database.retry_base_seconds,
-        application_name=f"ratchet-{role}",
+        application_name=session or f"ratchet-{role}",
     )
 
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, *, role: str, portfolio: LoadedPortfolio | None = None, clock: Clock | None = None
+    settings: Settings,
+    *,
+    role: str,
+    portfolio: LoadedPortfolio | None = None,
+    clock: Clock | None = None,
+    session: Callable[[str], str] | None = None,
 ) -> AsyncIterator[Runtime]:
     """Open what a process needs, and close it at the end of the block.
 
-    role: `service`, `leader`, `embedded` or `cli`. The database need not be there yet: its users wait for it.
+    role: `service`, `leader`, `embedded` or `cli`. session: names the sessions in the database after the boot_id.
+    The database need not be there yet: its users wait for it.
     """
     arm_for_tests(settings)
     loaded = portfolio or load_portfolio(settings)
@@ -64,7 +73,9 @@ async def open_runtime(
     metrics.BUILD.info({"version": __version__, "schema": newest()})
     async with AsyncExitStack() as stack:
         lock_file = stack.enter_context(_alive())
-        db = Database(options_of(settings, role=role), clock=used_clock, observe=_database_observed)
+        boot_id = f"{role}-{uuid4().hex[:16]}"
+        options = options_of(settings, role=role, session=session(boot_id) if session else None)
+        db = Database(options, clock=used_clock, observe=database_observed)
         metrics.DATABASE_POOL.labels("in_use").set_function(lambda: db.in_use)
         metrics.DATABASE_POOL.labels("waiting").set_function(lambda: db.waiting)
         stack.push_async_callback(_close, db.close, "the database", settings)
@@ -78,7 +89,7 @@ async def open_runtime(
             db=db,
             hints=hints,
             brokers=brokers,
-            boot_id=f"{role}-{uuid4().hex[:16]}",
+            boot_id=boot_id,
             lock_file=lock_file,
         )
 
@@ -186,7 +197,8 @@ def _broker_observed(call: str, outcome: str, seconds: float) -> None:
     metrics.BROKER_SECONDS.labels(call).observe(seconds)
 
 
-def _database_observed(name: str, seconds: float, outcome: str) -> None:
+def database_observed(name: str, seconds: float, outcome: str) -> None:
+    """Count a transaction; may be told from any thread."""
     metrics.DATABASE_SECONDS.labels(name).observe(seconds)
     if outcome == "in_doubt":
         metrics.DATABASE_DOUBTS.inc()

@@ -161,6 +161,8 @@ def _leader(s: "Settings") -> Iterator[str]:
         yield f"{name('leader', 'lease_duration_seconds')}: write whole seconds, {SHORTEST_LEASE} or more"
     if lead.backend == "kubernetes" and s.embedded:
         yield f"{name('leader', 'backend')} is kubernetes, but {name('database_url')} is not set: set it"
+    if lead.role_label and not lead.pod_name:
+        yield f"{name('leader', 'role_label')} is set, but {name('leader', 'pod_name')} is not: set it"
     if lead.request_timeout_seconds > lead.retry_period_seconds:
         yield _order("leader", "request_timeout_seconds", "must not exceed", "retry_period_seconds")
 

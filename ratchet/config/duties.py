@@ -64,6 +64,8 @@ class LeaderSettings(Section):
     """This pod's name, by which a person hands the leadership over; unset: the host's name."""
     pod_uid: str | None = None
     """This pod's uid: a restarted container takes over at once from the one before it in the same pod."""
+    role_label: bool = False
+    """Label the pod that leads with ratchet.dev/role=leader; needs pod_name, and the right to patch pods."""
     lease_duration_seconds: Seconds = 10.0
     """How long a standby waits after the last renewal it saw before it takes over."""
     renew_deadline_seconds: Seconds = 6.0

@@ -15,7 +15,7 @@ import pytest
 from leader.kubernetes_lease import connect
 from leader.kubernetes_rolls import RollMarks
 from leader.leadership import Leadership
-from leader.leading import standing_by
+from leader.leading import Leader
 from leader.rolls import Roll
 from leader.work import WORK
 from ratchet.domain.rollover import RolloverStatus
@@ -59,17 +59,17 @@ async def test_kubectl_shows_who_leads_under_which_epoch_and_what_was_rolled(
     settings = {"backend": "kubernetes", "kubeconfig": cluster.kubeconfig, "lease_name": lease_name, **TIMES}
     async with world(tmp_path, sqlite_url, leader={**settings, "namespace": "default", "pod_name": "here"}) as w:
         await w.executed("BASE_ENTRY", "GOLD_MINI")
-        async with standing_by(due_at_once(w.rt, "GOLD_MINI"), WORK) as leader:
-            leading = asyncio.create_task(leader.run())
+        leader = Leader(due_at_once(w.rt, "GOLD_MINI"), WORK)
+        leading = asyncio.create_task(leader.run())
 
-            async def shown() -> bool:
-                notes: dict[str, str] = (await lease(cluster, lease_name))["metadata"].get("annotations", {})
-                return {"ratchet.dev/epoch", "ratchet.dev/last-rollover", "ratchet.dev/next-rollover"} <= notes.keys()
+        async def shown() -> bool:
+            notes: dict[str, str] = (await lease(cluster, lease_name))["metadata"].get("annotations", {})
+            return {"ratchet.dev/epoch", "ratchet.dev/last-rollover", "ratchet.dev/next-rollover"} <= notes.keys()
 
-            await eventually(lambda: leader.leads, within=30)
-            await eventually(shown, within=60)
-            leader.stop()
-            await asyncio.wait([leading], timeout=30)
+        await eventually(lambda: leader.leads, within=30)
+        await eventually(shown, within=60)
+        leader.stop()
+        await asyncio.wait([leading], timeout=30)
         expected = {"LeaderElected", "RolloverStarted", "RolloverCompleted", "LeaderReleased"}
         assert expected <= await told(cluster, lease_name)
         assert (await lease(cluster, lease_name))["spec"]["holderIdentity"] == ""

@@ -21,8 +21,8 @@ HERE = os.uname().nodename
 
 @pytest_asyncio.fixture
 async def rt(tmp_path: Path, sqlite_url: str) -> AsyncIterator[Runtime]:
-    """A runtime in the pod `uid-1`."""
-    settings = settings_for(tmp_path, sqlite_url, "http://127.0.0.1:9", leader={"pod_uid": "uid-1"})
+    """A runtime."""
+    settings = settings_for(tmp_path, sqlite_url, "http://127.0.0.1:9")
     async with open_runtime(settings, role="leader") as opened:
         await opened.db.open()
         yield opened
@@ -35,7 +35,7 @@ async def entered(rt: Runtime, boot_id: str, lock_file: Path | None, host: str =
 
 
 async def test_the_container_before_us_in_our_pod_is_dead_and_we_are_not(rt: Runtime) -> None:
-    dead = evidence(rt, "pod_uid-1_bbbbbbbb")
+    dead = evidence(rt.db, "pod_uid-1_bbbbbbbb", "uid-1")
     assert await dead("pod_uid-1_aaaaaaaa")
     assert not await dead("pod_uid-1_bbbbbbbb")
     assert not await dead("pod_uid-2_aaaaaaaa")
@@ -45,7 +45,7 @@ async def test_a_process_whose_lock_is_free_is_dead(rt: Runtime, tmp_path: Path)
     lock = tmp_path / "other.alive"
     lock.touch()
     await entered(rt, "leader-0123456789abcdef", lock)
-    dead = evidence(rt, "me")
+    dead = evidence(rt.db, "me", "uid-1")
     assert await dead("host_leader-0123456789abcdef")
     assert await dead("pod_uid-9_89abcdef")
     with lock.open("r+") as held:
@@ -65,4 +65,4 @@ async def test_a_process_that_nothing_is_known_of_is_not_dead(rt: Runtime, tmp_p
             None if what == "without a lock" else lock,
             "elsewhere" if what == "of another host" else HERE,
         )
-    assert not await evidence(rt, "me")("host_leader-0123456789abcdef")
+    assert not await evidence(rt.db, "me", "uid-1")("host_leader-0123456789abcdef")

@@ -56,6 +56,13 @@ def test_seeing_the_same_record_again_does_not_start_the_wait_again() -> None:
     assert isinstance(step(view, 110.0, TIMES), Take)
 
 
+def test_work_that_fell_silent_is_not_renewed_for() -> None:
+    view = replace(leading(100.0), heard_at=96.0)
+    assert isinstance(step(view, 101.9, TIMES), Wait)
+    assert isinstance(step(view, 102.0, TIMES), Lost)
+    assert isinstance(step(replace(view, heard_at=101.0), 102.0, TIMES), Renew)
+
+
 def test_the_lease_of_a_holder_that_is_proven_dead_is_taken_at_once() -> None:
     assert isinstance(step(standby(OTHER, 0.0), 0.1, TIMES, holder_is_dead=True), Take)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from leader.leading import times
-from leader.place import host_identity as identity
+from leader.place import identity_of
+from ratchet.config import Settings
 from ratchet.config.duties import LeaderSettings
 
 
 def test_an_identity_is_new_with_each_process_and_fits_its_column() -> None:
-    assert identity("boot-1") != identity("boot-2")
-    assert identity("boot-1").endswith("_boot-1")
-    assert len(identity("x" * 500)) <= 200
+    settings = Settings()
+    assert identity_of(settings, "boot-1") != identity_of(settings, "boot-2")
+    assert identity_of(settings, "boot-1").endswith("_boot-1")
+    assert len(identity_of(settings, "x" * 500)) <= 200
 
 
 @pytest.mark.parametrize("seconds", [1.5, 5.0, 10.0])
