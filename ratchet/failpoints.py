@@ -13,6 +13,7 @@ A specification is a comma-separated list of `POINT:ACTION`:
 Each entry fires once.
 """
 
+import ctypes
 import os
 import signal
 import time
@@ -57,13 +58,13 @@ class Failpoint(StrEnum):
     K16 = "K16"
     """An EXIT between its intents."""
     K17 = "K17"
-    """A rollover, after any step of a leg."""
+    """A rollover, before each leg is planned and before its end is written: after the step in front of that."""
     K18 = "K18"
     """The lease was won, before the epoch is taken."""
     K19 = "K19"
     """The kill switch's commit is in doubt."""
     K20 = "K20"
-    """A pod stalls anywhere while its claim runs out."""
+    """A pod stalls anywhere while its claim runs out; a leader, as it begins any transaction of a duty."""
 
 
 class Action(StrEnum):
@@ -105,6 +106,8 @@ class _Armed:
 
 
 _armed: _Armed | None = None
+_C = ctypes.PyDLL(None)
+"""The C library, called without letting other threads run."""
 
 
 async def reach(point: Failpoint) -> None:
@@ -175,9 +178,15 @@ def _act(trap: Trap) -> None:
         case Action.KILL:
             os.kill(os.getpid(), signal.SIGKILL)
         case Action.PAUSE:
-            # Blocks the event loop and so the whole process, as SIGSTOP or a stalled machine would.
-            time.sleep(trap.pause_seconds)
+            _stand_still(trap.pause_seconds)
         case Action.CUT:
             raise ConnectionCut(f"connection cut at failpoint {trap.point}")
         case Action.RAISE:
             raise FailpointRaised(f"failpoint {trap.point}")
+
+
+def _stand_still(seconds: float) -> None:
+    """Stop every thread of the process, as SIGSTOP would: this keeps the interpreter's lock."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        _C.usleep(ctypes.c_uint(max(1, int(left * 1_000_000))))  # comes back early for a signal

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from ratchet.domain.orders import Intent, IntentState, Purpose
 from ratchet.domain.positions import Layer
+from ratchet.domain.resolving import ABSENT_BY_TIME
 from ratchet.domain.signals import ImpossibleTransition
 
 
@@ -140,8 +141,20 @@ def next_step(
         return Drive(flying[0])
     if exiting:
         return Failed("an exit takes the layer over", flat=layer.flat, for_exit=True)
+    doubtful = next((i for i in intents if doubtful_in(i, attempt)), None)
+    if doubtful is not None:
+        return Failed(f"{doubtful.leg} is absent from the book, but its sender may still write", flat=layer.flat)
     closing = _close(layer, intents, old, attempt)
     return closing if closing is not None else _open(layer, intents, target, attempt)
+
+
+def doubtful_in(intent: Intent, attempt: int) -> bool:
+    """Whether an order of this round is absent by time alone: then it is a person who lets another one be sent.
+
+    Source: docs/protocol.md, section 6.
+    """
+    absent = intent.state is IntentState.NOT_PLACED and (intent.how or "").startswith(ABSENT_BY_TIME)
+    return absent and intent.leg.startswith(f"roll{attempt}-")
 
 
 def _tried(intents: Sequence[Intent], leg: str) -> int:

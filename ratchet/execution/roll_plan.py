@@ -12,7 +12,7 @@ from ratchet.domain.instruments import Contract, Form, Instrument
 from ratchet.domain.numbers import ZERO, stored
 from ratchet.domain.orders import Intent, IntentState, Side
 from ratchet.domain.positions import Layer, LayerStatus
-from ratchet.domain.rollover import Failed, RolloverStatus, shifted
+from ratchet.domain.rollover import Failed, RolloverStatus, doubtful_in, shifted
 from ratchet.execution import booking
 from ratchet.execution.markets import Markets
 from ratchet.persistence import events, incidents, intents, lanes, layers, rollovers
@@ -215,9 +215,10 @@ async def fail(rt: Runtime, rolling: Rolling, step: Failed, epoch: int | None) -
 
 
 async def retry(rt: Runtime, rolling: Rolling, layer: Layer, *, rounds: int, after: timedelta) -> Rolling | None:
-    """failed -> pending for another round, some time later; after the last round the instrument's rolls pause.
+    """failed -> pending for another round, some time later; after the last one a person lets the rolls go on.
 
-    A layer that the last round left flat is closed: there is nothing left to roll.
+    So does an order that may still appear at the broker. A layer that the last round left flat is closed: there is
+    nothing left to roll.
     """
 
     async def work(tx: Transaction) -> Rolling | None:
@@ -229,22 +230,29 @@ async def retry(rt: Runtime, rolling: Rolling, layer: Layer, *, rounds: int, aft
         unclear = any(i.in_flight or i.state is IntentState.REVIEW for i in found)
         if unclear or await tx.now() - since < after or await rollovers.exit_waits(tx, fresh):
             return None
-        if rolling.detail["round"] >= rounds:
-            await _give_up(tx, rt, rolling, fresh)
-            return None
-        detail = {"round": rolling.detail["round"] + 1}
+        tried = rolling.detail["round"]
+        detail = {"round": tried + 1}
+        if tried - rolling.detail.get("resumed", 0) >= rounds or any(doubtful_in(i, tried) for i in found):
+            if not await _resumed(tx, rt, rolling, fresh):
+                return None
+            detail |= {"resumed": tried}
         await rollovers.to_state(tx, rolling, RolloverStatus.PENDING, detail)
         return replace(rolling, state=RolloverStatus.PENDING, detail={**rolling.detail, **detail})
 
     return await rt.db.run(work, name="roll-retry")
 
 
-async def _give_up(tx: Transaction, rt: Runtime, rolling: Rolling, layer: Layer) -> None:
+async def _resumed(tx: Transaction, rt: Runtime, rolling: Rolling, layer: Layer) -> bool:
+    """Call a person, once for each round that needs one; tell whether the incident was closed since."""
+    told = rolling.detail.get("paused_after") == rolling.detail["round"]
+    if told:
+        return (layer.account, layer.instrument) not in await incidents.open_alarms(tx, PAUSED)
     await incidents.open_incident(
         tx,
         account=layer.account,
         kind=PAUSED,
-        summary=f"rolls of {layer.instrument} failed {rolling.detail['round']} times in a row",
+        summary=f"{layer.name} of {layer.instrument} is not rolled after {rolling.detail['round']} rounds:"
+        f" {rolling.detail['why']}",
         actor=rt.boot_id,
         instrument=layer.instrument,
     )
@@ -252,6 +260,9 @@ async def _give_up(tx: Transaction, rt: Runtime, rolling: Rolling, layer: Layer)
         await layers.save(tx, replace(layer, status=LayerStatus.CLOSED, lots=0))
         await booking.after_close(tx, layer)
         await rollovers.to_state(tx, rolling, RolloverStatus.NONE, {"ended": "closed flat"})
+    else:
+        await rollovers.note(tx, rolling, {"paused_after": rolling.detail["round"]})
+    return False
 
 
 async def forget(rt: Runtime, rolling: Rolling) -> RolloverStatus:

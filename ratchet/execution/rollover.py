@@ -174,6 +174,7 @@ async def _roll(rt: Runtime, markets: Markets, rolling: Rolling, epoch: int | No
                 if turn is not None:
                     await _pause(rt, rolling, turn)
             case saga.Rolled():
+                await reach(Failpoint.K17)
                 return await roll_plan.complete(rt, rolling, plan, epoch)
             case saga.Failed():
                 return await roll_plan.fail(rt, rolling, step, epoch)
