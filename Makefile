@@ -9,15 +9,16 @@ PATHS = ratchet service leader tests bench docs charts
 SEED ?= 1
 MINUTES ?= 2
 TESTS ?= tests
+E2E ?= all
 DOCKER ?= docker
 PYTHON_IMAGE ?= docker.io/library/python:3.11-slim-bookworm
 TAG ?= 0.1.0
 
-.PHONY: help run test check reference audit bench bench-leader bench-profile soak lock clean
+.PHONY: help run test e2e check reference audit bench bench-leader bench-profile soak lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## Start everything on this machine, with a simulated broker: http://127.0.0.1:8080
 	$(BIN)/ratchet run
@@ -36,6 +37,9 @@ reference: $(VENV)/.dev ## Renew the pages of docs/reference from the code
 
 audit: $(VENV)/.dev ## Look for known vulnerabilities in what we depend on
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/runtime.lock
+
+e2e: $(VENV)/.dev ## Install, load and break the chart on the cluster of KUBECONFIG (E2E=quick or all; see tests/e2e/__init__.py)
+	E2E=$(E2E) $(BIN)/python -m pytest -s --durations=0 tests/e2e
 
 bench: $(VENV)/.dev ## Measure, and write docs/performance.md
 	$(BIN)/python -m bench --write

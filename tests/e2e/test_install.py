@@ -1,0 +1,72 @@
+"""From nothing to the first executed signal, and back to nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from ratchet.cli.samples import MARKETS, base_entry
+from tests.e2e.release import READY_SECONDS, Release, asked, until
+
+pytestmark = [asked, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def empty(image: str) -> Iterator[Release]:
+    """A release that is not installed yet, in a namespace that is not there."""
+    release = Release("e2e-install")
+    release.remove()
+    yield release
+    release.remove()
+
+
+def executed(release: Release) -> None:
+    """Post an entry to the webhook: 202, executed, and its position is booked."""
+    door = release.door()
+    gold = next(market for market in MARKETS if market.instrument == "GOLD_MINI")
+    body = json.dumps(base_entry(gold, datetime.now(UTC)).body).encode()
+    status, receipt = door.call("POST", f"/webhook/{release.secret('webhook-token')}", body)
+    assert status == 202
+    until(lambda: door.call("GET", f"/signals/{receipt['id']}")[1]["status"] == "executed", within=30)
+    (position,) = door.call("GET", "/positions")[1]["items"]
+    assert (position["instrument"], position["status"], position["lots"]) == ("GOLD_MINI", "open", 2)
+
+
+def left(release: Release) -> set[str]:
+    """Return what of the release is still in its namespace."""
+    kinds = release.kubectl("api-resources", "--verbs=list", "--namespaced", "-o", "name").split()
+    names = release.kubectl("get", ",".join(kind for kind in kinds if "event" not in kind), "-o", "name").split()
+    ours = "ratchet"
+    return {name for name in names if ours in name and "endpoint" not in name}
+
+
+KEPT = {
+    *(f"secret/ratchet-{name}" for name in ("tokens", "postgres", "redis")),
+    *(
+        f"persistentvolumeclaim/{name}-0"
+        for name in ("data-ratchet-postgres", "data-ratchet-redis", "book-ratchet-simulator")
+    ),
+    # Tests are no part of a release.
+    "pod/ratchet-test",
+    "configmap/ratchet-test",
+}
+
+
+def test_it_is_installed_trades_passes_its_test_and_leaves_nothing_but_secrets_and_volumes(empty: Release) -> None:
+    began = time.monotonic()
+    empty.begin()
+    empty.ready()
+    seconds = time.monotonic() - began
+    print(f"ready {seconds:.0f} s after the namespace was made")
+    assert seconds <= READY_SECONDS
+    until(empty.leader, within=15)
+    until(lambda: len(empty.running("signals")) == 2 and len(empty.running("leader")) == 2, within=30)
+    executed(empty)
+    assert "came to an end" in empty.helm("test", empty.name, "--logs")
+    empty.audit()
+    empty.helm("uninstall", empty.name, "--wait")
+    until(lambda: left(empty) <= KEPT, within=90, tell=lambda: left(empty) - KEPT)
