@@ -32,7 +32,7 @@ MADE_BY_CHART = frozenset(
         "home", "config_file", "portfolio_file", "failpoint_marker",  # where the chart mounts things
         "url",  # of commands on a person's own machine
         "simulator_port", "simulator.host", "simulator.file",  # of the chart's own simulator
-        "leader.backend",  # the value leader.backend, for leaders alone
+        "leader.backend", "leader.role_label",  # values leader.backend and leader.roleLabel, for leaders alone
         "leader.namespace", "leader.lease_name", "leader.pod_name", "leader.pod_uid", "leader.kubeconfig",
     }
 )  # fmt: skip

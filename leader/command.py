@@ -8,12 +8,12 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ratchet
-from leader.database_lease import session_name
 from leader.leading import Leader
-from leader.place import identity_of
+from leader.place import session_of
 from leader.server import serving
 from leader.work import WORK
 from ratchet.bootstrap import open_runtime
@@ -64,9 +64,7 @@ async def _lead(settings: Settings, portfolio: LoadedPortfolio) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    def session(boot_id: str) -> str:
-        return session_name(identity_of(settings, boot_id))
-
+    session = partial(session_of, settings)
     async with open_runtime(settings, role="leader", portfolio=portfolio, session=session) as rt:
         leader = Leader(rt, WORK)
         readiness = _Readiness(rt, leader)

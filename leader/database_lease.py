@@ -87,11 +87,12 @@ class DatabaseLease:
 
 
 class DatabaseFence:
-    """The epoch of one role."""
+    """The epoch of one role. patience: seconds for which a former leader's transaction may keep a new one waiting."""
 
-    def __init__(self, db: Database, role: str = ROLE) -> None:
+    def __init__(self, db: Database, role: str = ROLE, *, patience: float = PATIENCE_SECONDS) -> None:
         self._db = db
         self._role = role
+        self._patience = patience
 
     async def take(self, *, holder: str, lease_uid: str, transitions: int) -> int | None:
         """Raise the epoch for this win and return it; None if a later win has raised it. Raises LeaseUnavailable.
@@ -109,7 +110,7 @@ class DatabaseFence:
 
         taking = asyncio.create_task(take(), name="take the epoch")
         try:
-            while not (await asyncio.wait([taking], timeout=PATIENCE_SECONDS))[0]:
+            while not (await asyncio.wait([taking], timeout=self._patience))[0]:
                 if waiting and self._db.dialect == "postgresql":
                     await self._clear_the_way(waiting[0])
             return taking.result()

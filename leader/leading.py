@@ -16,13 +16,13 @@ from typing import Any
 
 from leader.announcing import Announce, Moment, to_nobody
 from leader.crossing import Pulse, loop_of_its_own, run_on, tell
-from leader.database_lease import DatabaseFence, session_name
+from leader.database_lease import PATIENCE_SECONDS, DatabaseFence
 from leader.deaths import everybody, evidence
 from leader.duties import Work, table
 from leader.election import Times
 from leader.elector import Elector
 from leader.leadership import Leadership
-from leader.place import Candidate, identity_of, opened
+from leader.place import Candidate, identity_of, opened, session_of
 from leader.schedule import Schedule
 from leader.standing import Standing
 from ratchet.bootstrap import database_observed
@@ -93,7 +93,7 @@ class Leader:
         rt, here = self._rt, asyncio.get_running_loop()
         options = replace(
             rt.db.options,
-            application_name=session_name(self.identity),
+            application_name=session_of(rt.settings, rt.boot_id),
             pool_size=ELECTION_CONNECTIONS,
             report_pool_size=1,
             lock_timeout_seconds=self._settings.renew_deadline_seconds,
@@ -112,7 +112,7 @@ class Leader:
                 self._beside, self._told = place.beside, told
                 elector = self._elector = Elector(
                     lease=place.lease,
-                    fence=DatabaseFence(db),
+                    fence=DatabaseFence(db, patience=min(PATIENCE_SECONDS, self._settings.renew_deadline_seconds / 4)),
                     identity=self.identity,
                     times=times(self._settings),
                     clock=rt.clock,

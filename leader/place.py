@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leader.announcing import Announce, to_nobody
-from leader.database_lease import DatabaseLease
+from leader.database_lease import DatabaseLease, session_name
 from leader.leadership import Leadership
 from leader.lease import Lease
 from leader.standing import Standing
@@ -90,3 +90,8 @@ def identity_of(settings: Settings, boot_id: str) -> str:
         return f"{socket.gethostname()}_{boot_id}"[-HOLDER_LENGTH:]
     pod = settings.leader.pod_name or socket.gethostname()
     return f"{pod}_{settings.leader.pod_uid or '-'}_{boot_id[-8:]}"[-HOLDER_LENGTH:]
+
+
+def session_of(settings: Settings, boot_id: str) -> str:
+    """Return what this process's sessions in the database are called, by which its successor finds them."""
+    return session_name(identity_of(settings, boot_id))

@@ -109,6 +109,19 @@ def test_leases_of_rollovers_are_an_option_that_a_policy_can_hold_to_their_names
     assert "system:serviceaccount:ratchet:ratchet-leader" in policy["matchConditions"][0]["expression"]
 
 
+def test_the_label_of_who_leads_is_an_option_that_a_policy_can_hold_to_the_own_pod() -> None:
+    wanted = {"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]}
+    variable = "RATCHET_LEADER__ROLE_LABEL"
+    assert wanted not in named(rendered("demo"), "Role", "ratchet-leader")["rules"]
+    assert variable not in environment(pod(rendered("demo"), "leader")["containers"][0])
+    options = ("--set", "leader.admissionPolicy=true", "--set", "leader.roleLabel=true")
+    objects = tuple(helm.render([values_file("demo")], *options))
+    assert wanted in named(objects, "Role", "ratchet-leader")["rules"]
+    assert environment(pod(objects, "leader")["containers"][0])[variable] == "true"
+    policy = named(objects, "ValidatingAdmissionPolicy", "ratchet-ratchet-leader")["spec"]
+    assert [rule["resources"] for rule in policy["matchConstraints"]["resourceRules"]] == [["leases"], ["pods"]]
+
+
 def test_with_a_lease_in_the_database_there_is_no_right_at_all() -> None:
     kinds = {found["kind"] for found in rendered("plain")}
     assert not kinds & {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Lease"}

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from leader.database_lease import DatabaseLease
 from leader.duties import Run, Work
 from leader.leadership import Leadership
 from leader.leading import Leader
+from leader.place import session_of
 from ratchet.bootstrap import open_runtime
 from ratchet.clock import SystemClock
 from ratchet.observability import metrics
@@ -72,7 +74,7 @@ async def leading(folder: Path, url: str, rollover: Run = nothing) -> AsyncItera
 
         async def lead() -> None:
             settings = settings_for(folder, url, "http://127.0.0.1:9", leader=TIMES)
-            async with open_runtime(settings, role="leader") as rt:
+            async with open_runtime(settings, role="leader", session=partial(session_of, settings)) as rt:
                 made.append(Leader(rt, replace(IDLE, rollover=rollover)))
                 await made[0].run()
 
