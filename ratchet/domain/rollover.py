@@ -178,12 +178,14 @@ def _open(layer: Layer, intents: Sequence[Intent], target: Target, attempt: int)
     _, first = target.legs[0]
     have = abs(layer.held(first))
     wanted = target.quantity
+    # what was sold again because its match could not be had is not bought anew in the same round
+    undone = any(i.leg == undo_leg(attempt, first) for i in intents)
     for n, (name, symbol) in enumerate(target.legs):
         goal = wanted if n == 0 else abs(layer.held(first))
         missing = goal - abs(layer.held(symbol))
         if missing <= 0:
             continue
-        if _tried(intents, open_leg(attempt, symbol)) >= TRIES:
+        if undone or _tried(intents, open_leg(attempt, symbol)) >= TRIES:
             break
         return Open(name, missing)
     else:

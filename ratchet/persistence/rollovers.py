@@ -203,16 +203,21 @@ async def extend(tx: Transaction, rolling: Rolling, *, lease_seconds: float) -> 
 
 
 async def to_state(tx: Transaction, rolling: Rolling, state: RolloverStatus, detail: Mapping[str, Any]) -> bool:
-    """Move a locked roll along its table, and its layer's mark with it; False if the table does not allow it."""
-    moved = await tx.count(_TO[state], k_id=rolling.id, new_detail={**rolling.detail, **detail})
+    """Move a locked roll along its table, and its layer's mark with it; False if the table does not allow it.
+
+    detail: is added to what is stored by now, which may be more than when the roll was claimed.
+    """
+    stored = (await get(tx, rolling.id)).detail
+    moved = await tx.count(_TO[state], k_id=rolling.id, new_detail={**stored, **detail})
     if moved:
         await mark(tx, rolling.position_id, state)
     return moved == 1
 
 
 async def note(tx: Transaction, rolling: Rolling, detail: Mapping[str, Any]) -> None:
-    """Write facts down for the next pass."""
-    await tx.count(_NOTE, k_id=rolling.id, new_detail={**rolling.detail, **detail})
+    """Write facts of a locked roll down for the next pass."""
+    stored = (await get(tx, rolling.id)).detail
+    await tx.count(_NOTE, k_id=rolling.id, new_detail={**stored, **detail})
 
 
 async def mark(tx: Transaction, position_id: PositionId, status: RolloverStatus) -> None:
