@@ -16,6 +16,7 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, Boolean, String, Text, Uuid, bindparam, column, text
 
+from ratchet.domain.identity import Fingerprint
 from ratchet.persistence.transaction import Row, Transaction
 
 
@@ -26,7 +27,7 @@ class NewSignal:
     id: UUID
     account: str
     strategy: str
-    fingerprint: str
+    fingerprint: Fingerprint
     stamp: datetime
     instrument: str
     kind: str
@@ -54,6 +55,13 @@ class Known:
     account: str
     status: str
     payload_hash: str
+
+
+Place = tuple[str, str, datetime]
+"""Where a signal is stored: account, fingerprint, stamp."""
+
+Note = tuple[Known, str, dict[str, Any]]
+"""A redelivery: the stored signal, `duplicate` or `conflict`, facts."""
 
 
 _BATCH_PG = "jsonb_to_recordset(CAST(:batch AS jsonb)) AS b"
@@ -122,6 +130,16 @@ _SEEN = _for(
     column("status", String),
     column("payload_hash", String),
     column("exact", Boolean),
+)
+_STORED = _for(
+    f"SELECT {_FOUND} FROM {_BATCH_PG}(n int, account text, fingerprint text, stamp timestamptz){_EXACT}",
+    f"SELECT {_FOUND} FROM {_SEEN_LITE}{_EXACT}",
+    column("n", BigInteger),
+    column("id", Uuid),
+    column("account", String),
+    column("fingerprint", String),
+    column("status", String),
+    column("payload_hash", String),
 )
 _ACCEPT = (
     text("SELECT * FROM accept_signals(CAST(:batch AS jsonb), CAST(:keys AS jsonb), :may_insert, :by)")
@@ -283,6 +301,15 @@ async def seen(tx: Transaction, signals: Sequence[NewSignal], window: timedelta)
     return [(row["n"], row["exact"], _known(row)) for row in found]
 
 
+async def stored(tx: Transaction, places: Sequence[Place]) -> dict[int, Known]:
+    """Return the signals that stand in these places, by index; takes no lock."""
+    batch = [
+        {"n": n, "account": account, "fingerprint": fingerprint, "stamp": _instant(stamp)}
+        for n, (account, fingerprint, stamp) in enumerate(places)
+    ]
+    return {row["n"]: _known(row) for row in await tx.all(_STORED[tx.dialect], batch=_json(batch))}
+
+
 def _known(row: Row) -> Known:
     return Known(
         id=row["id"],
@@ -331,8 +358,8 @@ async def raise_watermarks(tx: Transaction, exits: Sequence[NewSignal]) -> None:
     await tx.count(_RAISE_PG if tx.dialect == "postgresql" else _RAISE_LITE, batch=batch)
 
 
-async def note_duplicates(tx: Transaction, notes: Sequence[tuple[Known, str, dict[str, Any]]], *, actor: str) -> None:
-    """Journal redeliveries: (the stored signal, `duplicate` or `conflict`, facts). A duplicate is an event, not a row.
+async def note_duplicates(tx: Transaction, notes: Sequence[Note], *, actor: str) -> None:
+    """Journal redeliveries. A duplicate is an event, not a row.
 
     Each stream gets one note of a batch, since the next number is read before the statement writes; of two pods that
     note the same redelivery at the same moment one does.

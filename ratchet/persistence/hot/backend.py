@@ -100,6 +100,9 @@ class PostgresBackend:
         tx = RawTransaction(member, self._statements)
         try:
             yield tx
+        except asyncio.CancelledError:
+            tx.broken = True  # its statement may still be under way
+            raise
         except BaseException as error:
             await self._renew_after(error)
             raise

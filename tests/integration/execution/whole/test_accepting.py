@@ -13,7 +13,8 @@ from ratchet.domain.identity import AccountId, StrategyId
 from ratchet.domain.signals import Source
 from ratchet.domain.webhook import parse
 from ratchet.execution.accept import Acceptor
-from ratchet.execution.submission import Duplicate, Submission
+from ratchet.execution.submission import Duplicate, NotDurable, Submission
+from ratchet.persistence import accepting
 from tests.integration.execution.whole.desk import Desk, desk
 from tests.messages import message
 from tests.servers import ValkeyServer
@@ -36,6 +37,15 @@ def a_submission(kind: str, instrument: str = "GOLD_MINI", **fields: Any) -> Sub
 async def notes_on(at: Desk, signal_id: Any) -> list[tuple[str, str | None]]:
     """Return the kinds of the redeliveries of a signal, and who noticed."""
     return [(event["kind"], event["data"].get("by")) for event in await at.events(f"duplicates:{signal_id}")]
+
+
+async def noted(at: Desk, signal_id: Any, *, by: str) -> None:
+    """Wait for the note of one redelivery; the answer does not."""
+
+    async def there() -> bool:
+        return await notes_on(at, signal_id) == [("duplicate", by)]
+
+    await eventually(there, within=PATIENCE)
 
 
 async def test_the_same_signal_again_is_answered_with_the_first_row(at: Desk) -> None:
@@ -199,8 +209,43 @@ async def test_a_process_answers_from_memory_what_it_knows_to_have_ended(at: Des
     first = await at.world.send("BASE_ENTRY", timestamp=when)
     again = await at.world.send("BASE_ENTRY", timestamp=when)
     assert (again.id, again.status, again.duplicate) == (first.id, first.status, Duplicate.EXACT)
-    await at.world.send("BASE_ENTRY", "COPPER", timestamp=when)
-    assert await notes_on(at, first.id) == [("duplicate", "recent")]
+    await noted(at, first.id, by="recent")
+
+
+async def test_a_redelivery_of_a_signal_in_work_is_answered_with_what_has_become_of_it(at: Desk) -> None:
+    await at.switch(exits=False)
+    await at.world.executed("BASE_ENTRY", timestamp=stamp(20))
+    when = stamp(5)
+    first = await at.world.send("EXIT", timestamp=when)
+
+    async def in_work() -> bool:
+        return str((await at.world.row(first.id))["status"]) == "processing"
+
+    await eventually(in_work, within=PATIENCE)
+    again = await at.world.send("EXIT", timestamp=when)
+    assert (again.id, str(again.status), again.duplicate) == (first.id, "processing", Duplicate.EXACT)
+    await noted(at, first.id, by="recent")
+    await at.switch()
+    ended = await at.world.ended(first.id)
+    last = await at.world.send("EXIT", timestamp=when)
+    assert (last.id, str(last.status), last.duplicate) == (first.id, ended["status"], Duplicate.EXACT)
+
+
+async def test_a_sender_is_told_no_in_time_when_the_database_does_not_store(tmp_path: Path, database_url: str) -> None:
+    async with desk(tmp_path, database_url, http={"request_timeout_seconds": 1, "body_timeout_seconds": 1}) as at:
+        when = stamp(100)
+        await at.world.send("BASE_ENTRY", timestamp=when)
+        same_key = a_submission("BASE_ENTRY", timestamp=stamp(-300))
+        row = at.world.pod.acceptor._row(same_key, same_key.signal.fingerprint)
+        async with at.world.rt.db.transaction(name="test") as tx:
+            await accepting.lock_keys(tx, [row])
+            began = asyncio.get_running_loop().time()
+            answers = await asyncio.gather(
+                *(at.world.pod.acceptor.accept(same_key) for _ in range(3)), return_exceptions=True
+            )
+            took = asyncio.get_running_loop().time() - began
+        assert [type(answer) for answer in answers] == [NotDurable] * 3
+        assert 0.9 < took < 1.9
 
 
 async def test_what_redis_has_seen_is_confirmed_by_the_database(
@@ -214,9 +259,5 @@ async def test_what_redis_has_seen_is_confirmed_by_the_database(
         stack.callback(asyncio.create_task(other.run()).cancel)
         second = await other.accept(bar)
         assert (second.id, second.duplicate) == (first.id, Duplicate.EXACT)
-
-        async def noted() -> bool:  # the answer does not wait for it
-            return await notes_on(at, first.id) == [("duplicate", "redis")]
-
-        await eventually(noted, within=PATIENCE)
+        await noted(at, first.id, by="redis")
         assert await at.signals() == 2
