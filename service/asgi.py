@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -13,11 +13,21 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
-Respond: TypeAlias = Callable[[int, list[tuple[bytes, bytes]], bytes], bool]
-"""Writes a whole response: status, headers, body. False if it could not, and nothing was written."""
 
-RESPOND = "ratchet.respond"
-"""The ASGI extension under which our server offers it: one write instead of two, and no checks of our own constants."""
+class Shortcut(Protocol):
+    """What our server offers a request besides ASGI: no waiting for what is there, and one write instead of two."""
+
+    def body(self) -> bytes | None:
+        """Return the request's body if all of it has arrived, once; None if it has to be received."""
+        ...
+
+    def respond(self, status: int, head: bytes, body: bytes, *, close: bool) -> bool:
+        """Write a whole response; False if that cannot be, and nothing was written. head: lines of headers."""
+        ...
+
+
+SHORTCUT = "ratchet.shortcut"
+"""The ASGI extension under which it is offered."""
 
 CLOSE: Headers = ((b"connection", b"close"),)
 """Tells the client, and the server itself, that this connection ends with this answer."""

@@ -7,7 +7,8 @@ Outside of FastAPI's routing on purpose: its layers cost more than the accept. W
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
@@ -21,7 +22,7 @@ from ratchet.failpoints import Failpoint, reach
 from ratchet.observability.metrics import Answer as Told
 from service import counting
 from service.answers import Answer, receipt_answer
-from service.asgi import Receive, Scope
+from service.asgi import SHORTCUT, Receive, Scope, Shortcut
 from service.bodies import BodyTooLong, receive_body
 from service.problems import Problem, Refused
 from service.readiness import Readiness
@@ -33,6 +34,9 @@ SIGNALS = "/signals"
 
 Accept: TypeAlias = Callable[[Submission], Awaitable[Receipt]]
 """Makes a signal durable. Raises NotDurable or Overloaded."""
+
+_NONE: Mapping[str, Shortcut] = {}
+_QUERIES = 1024
 
 _TOLD = {None: Told.ACCEPTED, Duplicate.EXACT: Told.DUPLICATE, Duplicate.WINDOW: Told.WINDOW}
 
@@ -63,13 +67,19 @@ class Door:
         self._http = http
         self._readiness = readiness
         self._scrubber = scrubber
+        self._asked_for = lru_cache(_QUERIES)(self._route_of)
 
     async def answer(self, scope: Scope, receive: Receive, request_id: str) -> Answer:
         """Return the answer to one handed-in signal. Raises Refused for everything but a receipt, and ClientGone."""
         path: str = scope["path"]
         source = Source.API if path == SIGNALS else Source.WEBHOOK
         named = self._api_route(scope) if path == SIGNALS else self._webhook_route(path, scope["query_string"])
-        body = await self._body(receive)
+        shortcut: Shortcut | None = scope.get("extensions", _NONE).get(SHORTCUT)
+        body = shortcut.body() if shortcut is not None else None
+        if body is None:
+            body = await self._received(receive)
+        elif len(body) > self._http.body_limit_bytes:
+            raise self._too_long(drained=True)
         signal, payload_hash, route = self._signal(body, named)
         submission = Submission(
             account=route.account,
@@ -91,17 +101,18 @@ class Door:
         counting.signal(signal.kind, _TOLD[receipt.duplicate])
         return receipt_answer(receipt, request_id)
 
-    async def _body(self, receive: Receive) -> bytes:
-        limit = self._http.body_limit_bytes
+    async def _received(self, receive: Receive) -> bytes:
         try:
             async with asyncio.timeout(self._http.body_timeout_seconds):
-                return await receive_body(receive, limit=limit)
+                return await receive_body(receive, limit=self._http.body_limit_bytes)
         except TimeoutError:
             raise Refused(Problem.SLOW_REQUEST, close=True) from None
         except BodyTooLong as error:
-            raise Refused(
-                Problem.TOO_LARGE, f"At most {limit} bytes.", field="$body", rule="V01", close=not error.drained
-            ) from None
+            raise self._too_long(drained=error.drained) from None
+
+    def _too_long(self, *, drained: bool) -> Refused:
+        detail = f"At most {self._http.body_limit_bytes} bytes."
+        return Refused(Problem.TOO_LARGE, detail, field="$body", rule="V01", close=not drained)
 
     def _webhook_route(self, path: str, query: bytes) -> Route | None:
         """Return whom the token in the address names; None if there is none, so that the body must have it."""
@@ -117,8 +128,9 @@ class Door:
         if not self._api_tokens.accepts(scope["headers"]):
             raise Refused(Problem.UNAUTHORIZED)
         query: bytes = scope["query_string"]
-        if not query:
-            return self._default
+        return self._asked_for(query) if query else self._default
+
+    def _route_of(self, query: bytes) -> Route:
         asked = _parameters(query)
         account = asked.get("account") or self._default.account
         strategy = asked.get("strategy") or self._default.strategy

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ratchet.clock import Clock
 from ratchet.config.sections import HttpSettings
@@ -17,7 +17,7 @@ from ratchet.observability import context, metrics
 from ratchet.observability.probes import PATHS
 from service import counting
 from service.answers import Answer
-from service.asgi import CLOSE, RESPOND, App, Headers, Message, Receive, Respond, Scope, Send
+from service.asgi import CLOSE, SHORTCUT, App, Headers, Message, Receive, Scope, Send, Shortcut
 from service.bodies import ClientGone
 from service.door import SIGNALS, WEBHOOK, Door, is_door
 from service.drain import Drain
@@ -45,6 +45,9 @@ ONLY_POST: Headers = ((b"allow", b"POST"),)
 
 READ_ONLY: Headers = ((b"x-ratchet-mode", b"read-only"),)
 """Added while the database takes no writes."""
+
+_HEAD = b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b"
+_NONE: Mapping[str, Shortcut] = {}
 
 _CLIENT_GONE = 499
 """Counted for a request that its sender gave up; nothing is sent."""
@@ -75,6 +78,8 @@ class Gate:
         self._rates = RateLimit(
             per_second=http.rate_limit_per_second, burst=http.rate_limit_burst, sources=http.rate_limit_sources
         )
+        self._door_headers = DOOR_HEADERS if http.security_headers else ()
+        self._door_head = lines_of(self._door_headers)
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
         self.open_requests = 0
@@ -147,25 +152,30 @@ class Gate:
         return await self._send(scope, send, answer, request_id)
 
     async def _send(self, scope: Scope, send: Send, answer: Answer, request_id: str) -> int:
+        close, body = answer.close or self._drain.draining, answer.body
+        further = (*answer.headers, *READ_ONLY) if self._read_only() else answer.headers
+        shortcut: Shortcut | None = scope.get("extensions", _NONE).get(SHORTCUT)
+        if shortcut is not None:
+            head = _HEAD % (answer.content_type, len(body), request_id.encode(), self._door_head)
+            if further:
+                head += lines_of(further)
+            if shortcut.respond(answer.status, head, body, close=close):
+                return answer.status
         headers = [
             (b"content-type", answer.content_type),
-            (b"content-length", b"%d" % len(answer.body)),
+            (b"content-length", b"%d" % len(body)),
             (b"x-request-id", request_id.encode()),
-            *answer.headers,
+            *self._door_headers,
+            *further,
+            *(CLOSE if close else ()),
         ]
-        if self._http.security_headers:
-            headers += DOOR_HEADERS
-        headers += self._passing_headers(answer.close)
-        respond: Respond | None = scope.get("extensions", {}).get(RESPOND)
-        if respond is not None and respond(answer.status, headers, answer.body):
-            return answer.status
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": body})
         return answer.status
 
-    def _passing_headers(self, close: bool = False) -> Headers:
+    def _passing_headers(self) -> Headers:
         """Return the headers that depend on the moment."""
-        headers = CLOSE if close or self._drain.draining else ()
+        headers = CLOSE if self._drain.draining else ()
         return headers + READ_ONLY if self._read_only() else headers
 
     async def _guarded(self, inner: App, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
@@ -195,6 +205,11 @@ class Gate:
             log.exception("request failed", extra={"event": "request_failed", "request_id": request_id})
             answer = problem_answer(Problem.INTERNAL, request_id)
         return status or await self._send(scope, send, answer, request_id)
+
+
+def lines_of(headers: Headers) -> bytes:
+    """Return headers as they are written."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
 def _route(scope: Scope, at_door: bool) -> str:

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from ratchet.config.duties import DrainSettings
 from ratchet.config.sections import HttpSettings
 from ratchet.observability import metrics
-from service.asgi import CLOSE, RESPOND, App
+from service.asgi import SHORTCUT, App
 from service.drain import Drain
 from service.problems import Problem, problem_answer
 
@@ -66,7 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Stop the time of a head, and offer the request a short way to answer."""
         self.head_since = None
         super().on_headers_complete()
-        cast(Any, self.scope)["extensions"] = {RESPOND: partial(_respond, self.cycle)}
+        cast(Any, self.scope)["extensions"] = {SHORTCUT: _Shortcut(self.cycle)}
 
     def on_message_complete(self) -> None:
         """Let a connection idle again whose request was answered before all of it had been read."""
@@ -106,28 +106,43 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def _respond(cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
-    """Do what the cycle's own `send` does for a start and one body, in one write. See `service.asgi.Respond`."""
-    if cycle.disconnected:
+class _Shortcut:
+    """Does what the cycle's own `receive` and `send` do, where all is there and all is said. See `service.asgi`."""
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    def body(self) -> bytes | None:
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue:
+            return None
+        body, cycle.body = bytes(cycle.body), bytearray()
+        return body
+
+    def respond(self, status: int, head: bytes, body: bytes, *, close: bool) -> bool:
+        cycle = self._cycle
+        if cycle.disconnected:
+            return True
+        if cycle.response_started or cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
+            return False
+        lines = [STATUS_LINE[status]]
+        for name, value in cycle.default_headers:
+            lines += (name, b": ", value, b"\r\n")
+        lines.append(head)
+        if close or not cycle.keep_alive:
+            cycle.keep_alive = False
+            lines.append(b"connection: close\r\n")
+        lines += (b"\r\n", body)
+        cycle.transport.write(b"".join(lines))
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
         return True
-    if cycle.response_started or cycle.flow.write_paused or cycle.scope["method"] == "HEAD":
-        return False
-    lines = [STATUS_LINE[status]]
-    for name, value in (*cycle.default_headers, *headers):
-        lines += (name, b": ", value, b"\r\n")
-    if CLOSE[0] in headers:
-        cycle.keep_alive = False
-    elif not cycle.keep_alive:
-        lines.append(b"connection: close\r\n")
-    lines += (b"\r\n", body)
-    cycle.transport.write(b"".join(lines))
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True
 
 
 class Server(uvicorn.Server):
