@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from leader.leadership import Leadership, LeadershipLost
-from leader.schedule import Duty, Ending, Schedule
+from leader.schedule import STUCK_SECONDS, Duty, Ending, Schedule
+from ratchet.persistence.errors import DatabaseUnavailable, NoPrimary
 from tests.fakes.clock import ManualClock
 from tests.servers.waiting import eventually
 
@@ -87,6 +89,65 @@ async def test_a_duty_that_fails_is_kept_as_failed_and_tried_again_while_others_
         assert bad.runs == 2 and good.runs == 2
         assert schedule.last["good"].found == "found nothing"
         assert not task.done()
+
+
+AWAY = DatabaseUnavailable("no connection to the database: refused")
+STANDBY = NoPrimary("no server that takes writes")
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_that_the_database_is_away_is_told_once_in_one_line_and_again_when_the_reason_changes(
+    caplog: pytest.LogCaptureFixture, together: bool
+) -> None:
+    clock, doing = ManualClock(), Doing(ExceptionGroup("tasks", [AWAY, AWAY]) if together else AWAY)
+    schedule = Schedule([duty("any", doing, every=10)], clock)
+
+    def told() -> list[tuple[str, str]]:
+        return [(one.levelname, one.__dict__["reason"]) for one in caplog.records if one.levelno > logging.INFO]
+
+    async with running(schedule, clock):
+        await clock.advance(35)
+        assert doing.runs >= 4
+        assert told() == [("WARNING", "unavailable")]
+        assert schedule.last["any"].ending is Ending.FAILED and not any(one.exc_info for one in caplog.records)
+        doing.error = STANDBY
+        await clock.advance(25)
+        assert told() == [("WARNING", "unavailable"), ("WARNING", "no_primary")]
+        doing.error = None
+        await clock.advance(15)
+        doing.error = STANDBY
+        await clock.advance(25)
+        assert told() == [("WARNING", "unavailable"), ("WARNING", "no_primary"), ("WARNING", "no_primary")]
+
+
+async def test_anything_else_that_fails_a_duty_is_told_each_time_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, doing = ManualClock(), Doing(ExceptionGroup("tasks", [AWAY, RuntimeError("boom")]))
+    async with running(Schedule([duty("any", doing, every=10)], clock), clock):
+        await clock.advance(12)
+    told = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert len(told) == doing.runs == 2 and all(one.exc_info for one in told)
+
+
+async def test_a_run_that_outlasts_its_deadline_by_far_is_stuck() -> None:
+    clock = ManualClock()
+    may_end = asyncio.Event()
+
+    class Deaf(Doing):
+        async def __call__(self, leadership: Leadership) -> str:
+            await may_end.wait()
+            return ""
+
+    schedule = Schedule([duty("deaf", Deaf(), deadline=100.0)], clock)
+    async with running(schedule, clock):
+        found = []
+        for seconds in (100 + STUCK_SECONDS, 1):
+            await clock.advance(seconds)
+            found.append(schedule.stuck)
+        may_end.set()
+        await clock.advance(0)
+        assert [*found, schedule.stuck] == [False, True, False]
 
 
 async def test_a_duty_that_exceeds_its_deadline_is_cancelled() -> None:
