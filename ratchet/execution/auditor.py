@@ -33,7 +33,7 @@ MEANINGS: Mapping[str, str] = {
     "I13": "no entry was sent past an exit with a later stamp",
     "I14": "no entry was sent while entries were switched off",
     "I15": "a fingerprint is stored once",
-    "I16": "no leg of a roll was done twice",
+    "I16": "no leg of a roll was done twice, and no layer has two rolls under way",
     "I17": "no earlier leader wrote after a later one",
     "I18": "the broker's rate of order calls was kept",
 }
@@ -70,6 +70,7 @@ async def audit(rt: Runtime, *, book: AuditBook | None = None, liveness_seconds:
         lock_wait = timedelta(seconds=rt.settings.database.lock_timeout_seconds)
         found["I13"] = await audits.entries_after_exits(tx, raised_within=lock_wait)
         found["I14"] = await audits.entries_while_off(tx)
+        found["I16"] = await audits.rolls(tx)
         found["I17"] = await audits.epochs(tx)
         found |= await against_book.check(tx, rt, shown)
     return [_finding(name, found.get(name)) for name in MEANINGS]

@@ -17,6 +17,7 @@ from ratchet.domain.orders import BROKER_ENDS, IN_FLIGHT, IntentState, Purpose, 
 from ratchet.domain.positions import LayerStatus
 from ratchet.domain.signals import OPEN, SignalKind, SignalStatus
 from ratchet.persistence.tables import (
+    UNFINISHED_ROLL,
     control,
     event_log,
     holdings,
@@ -27,6 +28,7 @@ from ratchet.persistence.tables import (
     order_intent,
     portfolio,
     positions,
+    rollover,
     signal_log,
 )
 from ratchet.persistence.transaction import Row, Transaction
@@ -69,13 +71,21 @@ DIRECT: Mapping[str, ClauseElement] = {
     "I15": select(s.account, s.fingerprint, func.count().label("stored"))
     .group_by(s.account, s.fingerprint)
     .having(func.count() > 1),
-    "I16": select(i.account, i.origin, i.leg, func.count().label("done"))
-    .where(i.purpose.in_(_ROLLS), i.state.in_([str(IntentState.FILLED), str(IntentState.WORKING)]))
-    .group_by(i.account, i.origin, i.leg)
-    .having(func.count() > 1),
 }
 """Invariants that one query answers."""
 
+_LEGS_TWICE = (
+    select(i.account, i.origin, i.leg, func.count().label("done"))
+    .where(i.purpose.in_(_ROLLS), i.state.in_([str(IntentState.FILLED), str(IntentState.WORKING)]))
+    .group_by(i.account, i.origin, i.leg)
+    .having(func.count() > 1)
+)
+_ROLLS_BESIDE = (
+    select(rollover.c.position_id, func.count().label("unfinished"))
+    .where(UNFINISHED_ROLL)
+    .group_by(rollover.c.position_id)
+    .having(func.count() > 1)
+)
 _SLOTS_NOW = select(*_SLOT, func.count().label("in_flight")).where(_FLYING).group_by(*_SLOT).having(func.count() > 1)
 # Sent while an earlier order of the slot had been sent and had not ended; a person's end says nothing about its time.
 _SLOTS_ONCE = select(*_SLOT, i.id, other.id.label("sent_meanwhile")).where(
@@ -195,6 +205,11 @@ def _contract(row: Row) -> Contract:
 async def slots(tx: Transaction) -> list[Row]:
     """I11: slots that have two orders in flight, or had an order sent before the one before it had ended."""
     return [*await tx.all(_SLOTS_NOW), *await tx.all(_SLOTS_ONCE)]
+
+
+async def rolls(tx: Transaction) -> list[Row]:
+    """I16: legs of a roll that were done twice, and layers with two rolls that have not ended."""
+    return [*await tx.all(_LEGS_TWICE), *await tx.all(_ROLLS_BESIDE)]
 
 
 async def epochs(tx: Transaction) -> list[Row]:

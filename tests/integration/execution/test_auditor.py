@@ -12,7 +12,7 @@ from ratchet.brokers.audit_book import AuditBook
 from ratchet.domain.orders import IntentState, Side
 from ratchet.domain.signals import SignalStatus
 from ratchet.execution.auditor import MEANINGS, audit
-from ratchet.persistence import control, incidents
+from ratchet.persistence import control, incidents, rollovers
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 from tests.contract.persistence.rows import EVENT, STAMP, add_intent, add_signal, an_event
@@ -330,6 +330,17 @@ async def test_i16_a_leg_of_a_roll_that_was_done_twice(rt: Runtime) -> None:
     async def rows(tx: Transaction) -> None:
         for attempt in (1, 2):
             await add_intent(tx, IntentState.FILLED, purpose="roll_open", origin="roll", attempt=attempt)
+
+    await seed(rt, rows)
+    assert await violated(rt) == {"I16"}
+
+
+async def test_i16_a_layer_with_two_rolls_under_way(rt: Runtime) -> None:
+    async def rows(tx: Transaction) -> None:
+        layer = await add_layer(tx, 0)
+        await rollovers.drop_unfinished_index(tx)
+        for contract in ("A+B", "A"):
+            assert await rollovers.begin(tx, layer, old_contract=contract, detail={})
 
     await seed(rt, rows)
     assert await violated(rt) == {"I16"}
