@@ -90,8 +90,9 @@ class SenderPod:
             self._release, self.name, f"http://{service}", accounts=self._accounts, rate=self._rate, node=node
         )
         self._kube.text("create", "-f", "-", stdin=json.dumps(manifest))
-        if not self._until(lambda: len(self.lines()) > 0, START_SECONDS):
-            raise CommandFailed(f"the sender sends nothing: kubectl logs {self.name}", Exit.FOUND)
+        self._until(lambda: self.lines() != [] or self._ended(), START_SECONDS)
+        if not self.lines():
+            raise CommandFailed(f"the sender sends nothing: {self._last_words()}", Exit.FOUND)
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what it has printed; nothing while it starts."""
@@ -105,7 +106,7 @@ class SenderPod:
         """End the sending, wait until the end of every signal is known, and return all lines. Raises CommandFailed."""
         self._kube.inside(self.name, "sender", "touch", STOP_FILE)
         if not self._until(self._at_its_end, END_SECONDS):
-            raise CommandFailed(f"the sender does not come to its end: kubectl logs {self.name}", Exit.FOUND)
+            raise CommandFailed(f"the sender does not come to its end: {self._last_words()}", Exit.FOUND)
         return [line for line in self.lines() if "id" in line]
 
     def remove(self) -> None:
@@ -114,6 +115,18 @@ class SenderPod:
             self._kube.text("delete", "pod", self.name, "--grace-period=1", "--wait=true", seconds=60)
         except NotFound:
             return
+
+    def _last_words(self) -> str:
+        """Return what its pod says, before it is removed."""
+        try:
+            said = self._kube.text("logs", self.name, "--tail=3").strip()
+        except CommandFailed as failure:
+            said = str(failure)
+        return " ".join(said.split()) or "its log is empty"
+
+    def _ended(self) -> bool:
+        phase = self._kube.text("get", "pod", self.name, "-o", "jsonpath={.status.phase}")
+        return phase in ("Failed", "Succeeded")
 
     def _at_its_end(self) -> bool:
         return self.lines()[-1:] == [{"end": True}]
@@ -167,6 +180,7 @@ def sender_manifest(
                     "args": ["python", "-m", "ratchet.kubectl.drills.sender", *words, "--limit", str(LIMIT_SECONDS)],
                     "env": [
                         {"name": "RATCHET_URL", "value": url},
+                        {"name": "RATCHET_HOME", "value": "/tmp"},
                         {"name": "RATCHET_API_TOKEN_FILE", "value": "/run/secrets/ratchet/api-token"},
                     ],
                     "resources": {
