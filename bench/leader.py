@@ -23,7 +23,7 @@ from uuid import uuid4
 import aiohttp
 
 from leader.announcing import Moment
-from leader.database_lease import DatabaseFence
+from leader.database_lease import DatabaseFence, session_name
 from leader.election import Times
 from leader.elector import Elector
 from leader.kubernetes_lease import KubernetesLease, connect
@@ -249,7 +249,8 @@ async def written(db: Database, epoch: int) -> int:
 
 async def write_for_ever(name: str, url: str) -> None:
     """Lead, and write under the first epoch again and again, deaf to every loss, until refused often enough."""
-    db = Database(DatabaseOptions(url=url))
+    # Named as a leader's: what it has in hand while it is frozen holds up the next leader's epoch, which cuts it off.
+    db = Database(DatabaseOptions(url=url, application_name=session_name("frozen_uid_1")))
     await db.open()
     writer = Candidate("frozen", db, name)
     await writer.start()
