@@ -47,11 +47,11 @@ _AWAY = (
 _STRANGER = ("unauthorized", "must be logged in", "getting credentials", "x509:")
 _MISUSED = (
     "context was not found",
-    "does not exist",
     "no context exists",
+    'error: context "',
     "error loading config file",
-    "stat ",
-    "no configuration",
+    "error: stat ",
+    "no configuration has been provided",
 )
 _ENDED_INSIDE = re.compile(r"command terminated with exit code (\d+)")
 
@@ -136,14 +136,14 @@ def failure(said: str, arguments: Sequence[str]) -> CommandFailed:
     lower = said.lower()
     if "forbidden" in lower:
         return CommandFailed(f"not allowed: {last}", Exit.UNREACHABLE)
+    if any(words in lower for words in _MISUSED):
+        return CommandFailed(f"{last}; see --context and --kubeconfig", Exit.USAGE)
     if any(words in lower for words in _STRANGER):
         return CommandFailed(f"the API server does not accept who you are: {last}; log in again", Exit.UNREACHABLE)
     if any(words in lower for words in _AWAY):
         return CommandFailed(f"the API server does not answer: {last}", Exit.UNREACHABLE)
     if "(notfound)" in lower or "not found" in lower:
         return NotFound(last, Exit.FOUND)
-    if any(words in lower for words in _MISUSED):
-        return CommandFailed(f"{last}; see --context and --kubeconfig", Exit.USAGE)
     return CommandFailed(f"kubectl {arguments[0]}: {last}", Exit.FOUND)
 
 

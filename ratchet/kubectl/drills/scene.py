@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ratchet.cli.exits import Exit
+from ratchet.cli.output import CommandFailed
 from ratchet.clock import Clock
 from ratchet.kubectl.kubectl import Kubectl
 from ratchet.kubectl.release import Lease, Object, Pod, Release
@@ -83,7 +85,12 @@ class Scene:
     def steady(self) -> bool:
         """Whether everything runs as it should and somebody leads; asks not more often than it pays."""
         threading.Event().wait(LOOK_SECONDS)
-        return unsteady(self.release) == ""
+        try:
+            return unsteady(self.release) == ""
+        except CommandFailed as failure:
+            if failure.exit_code is not Exit.UNREACHABLE:
+                raise
+            return False  # the API server may be away for a moment
 
     def pod(self, component: str) -> Pod:
         """Return the release's pod of a store. Raises Inconclusive if it has none."""
