@@ -70,6 +70,16 @@ class PostgresServer(Server):
             row = connection.execute(sql).fetchone()
         return int(row[0]) if row else 0
 
+    def lock_table(self, url: str, table: str, seconds: float) -> None:
+        """Keep everybody from a table of a database for some seconds, then end the connections that wait for it."""
+        waiting = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        )
+        with psycopg.connect(url) as connection:
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+            connection.execute("SELECT pg_sleep(%s)", [seconds])
+            connection.execute(waiting.encode())
+
     def execute(self, sql: str) -> None:
         """Run one statement as superuser, outside a transaction."""
         with psycopg.connect(self.url(), autocommit=True, connect_timeout=5) as connection:

@@ -22,6 +22,12 @@ _RESTART_PAUSE = 0.1
 _TRIES = 8
 
 
+def _leads(leader: Process) -> bool:
+    turns = ("leader_elected", "leadership_lost", "fenced_out", "lease_released")
+    told = [one.get("event") for one in leader.events() if one.get("event") in turns]
+    return told[-1:] == ["leader_elected"]
+
+
 class Acts:
     """Hurts one plant. Acts on the same thing wait for each other; all else happens at its moment."""
 
@@ -126,6 +132,16 @@ class Acts:
 
     async def _pause_leader(self, which: int, seconds: float) -> None:
         await self._pause(self._one_of(self._plant.leaders, which), seconds)
+
+    async def _freeze_leader(self, which: int, seconds: float) -> None:
+        """Freeze whoever leads, as far as its log tells, until long after its lease."""
+        leaders = [leader for leader in self._plant.leaders if leader.running and _leads(leader)]
+        await self._pause(self._one_of(leaders or self._plant.leaders, which), seconds)
+
+    async def _lose_lease(self, which: int, seconds: float) -> None:
+        """Nobody can read or write the lease; then whoever waits for it is cut off."""
+        async with self._locks["postgres"]:
+            await asyncio.to_thread(self._plant.servers.postgres.lock_table, self._plant.database_url, "lease", seconds)
 
     async def _scale_up(self, which: int, seconds: float) -> None:
         """Start one more service, and after a while take it away for good."""

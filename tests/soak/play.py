@@ -66,7 +66,8 @@ async def _start(plant: ForkedPlant, schedule: Schedule, broken: Broken | None) 
     for failpoints in schedule.failpoints:
         plant.new_service(failpoints=failpoints, broken_build=build)
     for failpoints in schedule.leader_failpoints:
-        plant.new_leader(failpoints=failpoints, broken_build=build)
+        settings = {"PORTFOLIO_FILE": str(plant.rolling_portfolio)} if schedule.rolls else {}
+        plant.new_leader(failpoints=failpoints, broken_build=build, settings=settings)
     for process in [*plant.services, *plant.leaders]:
         process.spawn()
     await plant.open_sending()
@@ -85,9 +86,9 @@ async def _hurt_and_audit(plant: ForkedPlant, rt: Runtime, schedule: Schedule, r
         await acts.heal()
         await sending
         diary.note("every signal is answered")
-        unfinished = await verdict.at_rest(rt)
+        unfinished = await verdict.at_rest(rt, rolls=schedule.rolls)
         diary.note("at rest")
-        found = verdict.finding("I3", "every signal ends, or is held by a person who was told", unfinished)
+        found = verdict.finding("I3", "every signal and roll ends, or is held by a person who was told", unfinished)
         found += await verdict.audit(rt)
         found += verdict.finding("G2", "what was accepted is stored", await verdict.lost(rt, traffic.answered))
         found += verdict.finding("T1", "a sender is answered, twice with the same signal", traffic.broken)

@@ -18,11 +18,26 @@ INSTRUMENTS = ("BANK_NIFTY", "GOLD_MINI", "SILVER_MINI", "COPPER")
 LONGEST_HANG = 2.0
 """Seconds of a rule's hang. With a chaos's hang and a lag of the book on top it stays below D of the test preset."""
 CHAOS_HANG = 0.5
+DUE_DAYS = 60
+"""Where something rolls, contracts with fewer days left have to be left."""
 BOOK_LAG = 0.4
 """Below A of the test preset, since a rule's lag may meet a chaos's unclear answer."""
 
 _POINTS = tuple(point for point in Failpoint if point not in (Failpoint.K17, Failpoint.K18, Failpoint.K19))
 _PAST_THE_LEASE = (1.2, 2.2)
+_PAST_LEADING = (1.8, 2.8)
+"""Longer than the leader's lease."""
+_LEADER_FAULTS: Mapping[str, int] = {"kill_leader": 3, "freeze_leader": 4, "drain_leader": 1, "lose_lease": 3}
+"""What happens to leaders while something rolls, and how often against the others."""
+_LEADER_POINTS = (
+    Failpoint.K17,
+    Failpoint.K17,
+    Failpoint.K18,
+    Failpoint.K20,
+    Failpoint.K8,
+    Failpoint.K10,
+    Failpoint.K14,
+)
 _FAULTS: Mapping[str, int] = {
     "kill_service": 4,
     "pause_service": 3,
@@ -112,7 +127,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Everything that a seed decides. failpoints: what each service is started with; and so each leader."""
+    """Everything that a seed decides. failpoints: what each service is started with; and so each leader.
+
+    rolls: by the leaders' rules the nearest contracts have to be left, so that every layer is rolled once.
+    """
 
     seed: int
     services: int
@@ -121,6 +139,7 @@ class Schedule:
     acts: tuple[Act, ...]
     signals: tuple[Planned, ...]
     leader_failpoints: tuple[str, ...]
+    rolls: bool
 
 
 def draw(seed: int) -> Schedule:
@@ -129,6 +148,10 @@ def draw(seed: int) -> Schedule:
     services = chance.choice((2, 3))
     exclusive = chance.random() < 0.75
     acts = [*_market(chance), *_faults(chance, exclusive=exclusive)]
+    of_leaders = random.Random(f"leaders of {seed}")  # a stream of its own
+    rolls = of_leaders.random() < 0.6
+    if rolls:
+        acts += _leader_faults(of_leaders)
     return Schedule(
         seed=seed,
         services=services,
@@ -136,9 +159,8 @@ def draw(seed: int) -> Schedule:
         failpoints=tuple(_armed(chance) for _ in range(services)),
         acts=tuple(sorted(acts, key=lambda act: act.at)),
         signals=tuple(sorted(_signals(chance), key=lambda signal: signal.at)),
-        leader_failpoints=tuple(
-            chance.choice(("", "", "", "K18:kill", "K18:cut", "K18:pause:2")) for _ in range(LEADERS)
-        ),
+        leader_failpoints=tuple(_armed_leader(of_leaders, rolls=rolls) for _ in range(LEADERS)),
+        rolls=rolls,
     )
 
 
@@ -150,6 +172,24 @@ def _armed(chance: random.Random) -> str:
         pause = f":{chance.uniform(*_PAST_THE_LEASE):.1f}" if action is Action.PAUSE else ""
         entries.append(f"{point}:{action}{pause}:{chance.choice((1, 1, 2, 3, 5))}")
     return ",".join(entries)
+
+
+def _armed_leader(chance: random.Random, *, rolls: bool) -> str:
+    """Return what one leader is started with: half of them die, stall or are cut at a point of theirs."""
+    if chance.random() < 0.5:
+        return ""
+    point = chance.choice(_LEADER_POINTS) if rolls else Failpoint.K18
+    action = chance.choice(list(Action))
+    pause = f":{chance.uniform(*_PAST_LEADING):.1f}" if action is Action.PAUSE else ""
+    nth = chance.randint(10, 200) if point is Failpoint.K20 else 1 if point is Failpoint.K18 else chance.randint(1, 6)
+    return f"{point}:{action}{pause}:{nth}"
+
+
+def _leader_faults(chance: random.Random) -> list[Act]:
+    names = chance.choices(list(_LEADER_FAULTS), weights=list(_LEADER_FAULTS.values()), k=chance.randint(1, 3))
+    return [
+        Act(at=round(chance.uniform(1.0, SECONDS - 0.5), 2), what=name, detail=_detail(chance, name)) for name in names
+    ]
 
 
 def _market(chance: random.Random) -> list[Act]:
@@ -186,6 +226,8 @@ def _detail(chance: random.Random, name: str) -> dict[str, Any]:
                 "instrument": instrument,
                 "side": chance.choice(("BUY", "SELL")),
             }
+        case "freeze_leader" | "lose_lease":
+            return {"which": chance.randrange(100), "seconds": round(chance.uniform(*_PAST_LEADING), 2)}
         case "pause_service" | "pause_leader":
             return {"which": chance.randrange(100), "seconds": round(chance.uniform(*_PAST_THE_LEASE), 2)}
         case _:

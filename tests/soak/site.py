@@ -19,6 +19,7 @@ from ratchet.runtime import Runtime
 from tests.harness import Plant, Process
 from tests.servers import PostgresServer, ValkeyServer
 from tests.soak.nursery import Forked, Nursery
+from tests.soak.schedule import DUE_DAYS
 
 _LADDER = {"rung_seconds": 0.3, "rungs": 4, "option_rungs": 4}
 """Orders that do not fill give up within two seconds."""
@@ -55,11 +56,19 @@ class ForkedPlant(Plant):
         self.servers = servers
         self._settings["PORTFOLIO_FILE"] = str(folder / "portfolio.yaml")
 
+    @property
+    def rolling_portfolio(self) -> Path:
+        """The portfolio of leaders by whose rules every nearest contract has to be left."""
+        return self.folder / "rolling.yaml"
+
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         rows = yaml.safe_load(DEFAULT_FILE.read_text())
         rows["ladder"] |= _LADDER
         (self.folder / "portfolio.yaml").write_text(yaml.safe_dump(rows))
+        for instrument in rows["instruments"]:
+            instrument["roll_days"] = DUE_DAYS
+        self.rolling_portfolio.write_text(yaml.safe_dump(rows))
         return self
 
     def loaded(self, **more: Any) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import select
 
 from ratchet.broken import Broken
 from ratchet.execution import reconcile
-from ratchet.persistence.tables import signal_log
+from ratchet.persistence.tables import positions, signal_log
 from ratchet.runtime import Runtime
 from tests.harness import Process
 from tests.servers.waiting import eventually
@@ -24,6 +25,9 @@ from tests.soak.site import ForkedPlant, Servers, site
 
 _FUTURES = ("GOLD_MINI", "SILVER_MINI", "COPPER")
 _REST_SECONDS = 12.0
+_ROLL_SECONDS = 15.0
+_STRANGERS = 8
+_STRANGERS_APART = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,36 @@ class Scene:
         """Start a service of the build."""
         return await self.plant.start_service(failpoints=failpoints, broken_build=self.build)
 
-    async def send(self, kind: str, *, account: str | None = None, **fields: Any) -> str:
+    async def leader(self, failpoints: str = "", settings: Mapping[str, str] | None = None) -> Process:
+        """Start a leader of the build, by whose rules every layer has to leave its contract, and see it lead."""
+        due = {"PORTFOLIO_FILE": str(self.plant.rolling_portfolio)}
+        leader = self.plant.new_leader(
+            failpoints=failpoints, broken_build=self.build, settings={**due, **(settings or {})}
+        )
+        leader.spawn()
+        await eventually(lambda: any(one.get("event") == "leader_elected" for one in leader.events()), within=15.0)
+        return leader
+
+    async def send(self, kind: str, *, account: str | None = None, instrument: str | None = None, **fields: Any) -> str:
         """Have a signal accepted and return its id."""
-        body = self.market.message(kind, self.instrument, **fields)
+        body = self.market.message(kind, instrument or self.instrument, **fields)
         return (await self.plant.client.deliver_body(body, account=account)).id
 
     async def executed(self, kind: str, **fields: Any) -> None:
         """Send a signal and see it executed."""
         signal = await self.send(kind, **fields)
         await eventually(lambda: self._is(signal, "executed"), within=10.0)
+
+    async def rolled(self) -> None:
+        """Give the leaders time until a layer is in its new contract; what has come of it is asked afterwards."""
+        query = select(positions.c.rollover_count)
+
+        async def over() -> bool:
+            async with self.rt.db.single(name="teeth") as tx:
+                return all(row["rollover_count"] for row in await tx.all(query))
+
+        with suppress(AssertionError):
+            await eventually(over, within=_ROLL_SECONDS)
 
     async def rise(self) -> None:
         """Let the price rise, so that a pyramid is allowed."""
@@ -69,11 +94,15 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tooth:
-    """How a missing safeguard is made to matter. settings: of all processes, as RATCHET_ variables."""
+    """How a missing safeguard is made to matter. settings: of all processes, as RATCHET_ variables.
+
+    rolls: every layer has to leave its contract in it.
+    """
 
     provoke: Callable[[Scene], Awaitable[None]]
     settings: Mapping[str, str] = field(default_factory=dict)
     load_accounts: int = 0
+    rolls: bool = False
 
 
 async def bite(servers: Servers, folder: Path, tooth: Broken, seed: int, *, broken: bool) -> list[verdict.Finding]:
@@ -87,9 +116,9 @@ async def bite(servers: Servers, folder: Path, tooth: Broken, seed: int, *, brok
         await plant.open_sending()
         scene = Scene(plant, rt, str(tooth) if broken else "", instrument, Market())
         await chosen.provoke(scene)
-        unfinished = await verdict.at_rest(rt, within=_REST_SECONDS)
+        unfinished = await verdict.at_rest(rt, within=_REST_SECONDS, rolls=chosen.rolls)
         await reconcile.run(rt)
-        found = verdict.finding("I3", "every signal ends, or is held by a person who was told", unfinished)
+        found = verdict.finding("I3", "every signal and roll ends, or is held by a person who was told", unfinished)
         return found + await verdict.audit(rt, within=0.0 if broken else verdict.SETTLE_SECONDS)
 
 
@@ -165,6 +194,34 @@ async def _finds_an_older_twin(scene: Scene) -> None:
     await scene.send("BASE_ENTRY")
 
 
+async def _is_followed_without_notice(scene: Scene) -> None:
+    """Somebody deletes the lease; another one leads by a new one, before the first has looked at it again."""
+    await scene.service()
+    await scene.executed("BASE_ENTRY")
+    patient = {"LEASE_DURATION": "24", "RENEW_DEADLINE": "15", "RETRY_PERIOD": "5"}
+    first = await scene.leader(settings={f"LEADER__{name}_SECONDS": value for name, value in patient.items()})
+    with psycopg.connect(scene.plant.database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM lease")
+    await scene.leader()
+    like = (await scene.plant.broker.book())["orders"][0]
+    for number in range(_STRANGERS):  # each of them is written down by one of the two, whoever looks first
+        stranger = {name: like[name] for name in ("symbol", "exchange", "product")}
+        stranger |= {"account": "", "action": ("BUY", "SELL")[number % 2], "quantity": str(like["quantity"])}
+        await scene.plant.broker.admin("foreign-order", {**stranger, "pricetype": "MARKET"})
+        await asyncio.sleep(_STRANGERS_APART)
+    first.kill()
+
+
+async def _dies_between_two_legs(scene: Scene) -> None:
+    """A leader dies when one leg of a synthetic future has left its contract; the next one finds the layer due."""
+    await scene.service()
+    await scene.executed("BASE_ENTRY", instrument="BANK_NIFTY")
+    first = await scene.leader("K17:kill:2")
+    await first.gone(within=15.0)
+    await scene.leader()
+    await scene.rolled()
+
+
 TEETH: Mapping[Broken, Tooth] = {
     Broken.NO_INTENT: Tooth(provoke=_dies_after_its_post),
     Broken.NO_COMPARE_AND_SET: Tooth(provoke=_stalls_while_another_sends),
@@ -179,4 +236,6 @@ TEETH: Mapping[Broken, Tooth] = {
         },
     ),
     Broken.NO_BASELINE: Tooth(provoke=_finds_an_older_twin, load_accounts=1),
+    Broken.NO_FENCE: Tooth(provoke=_is_followed_without_notice),
+    Broken.NO_ROLLOVER_CLAIM: Tooth(provoke=_dies_between_two_legs, rolls=True),
 }

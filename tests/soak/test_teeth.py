@@ -20,6 +20,8 @@ CAUGHT_BY = {
     Broken.RESEND_AFTER_ABSENCE: {"I2"},
     Broken.NO_LANE_LOCK: {"I13"},
     Broken.NO_BASELINE: {"I7"},
+    Broken.NO_FENCE: {"I17"},
+    Broken.NO_ROLLOVER_CLAIM: {"I3"},  # the second roll of a layer finds nothing to leave, and never ends
 }
 """The invariant that must be among those found violated."""
 
