@@ -151,18 +151,18 @@ class Leader:
             _clear_figures()
 
     def alive(self) -> Verdict:
-        """Whether this process works: its election goes on, and if it leads, it has renewed in time.
+        """Whether this process works: its election goes on, no duty is stuck, and if it leads, it has renewed in time.
 
         That the loop of its duties goes on is shown by the answer.
         """
         limit = self._settings.lease_duration_seconds + self._settings.liveness_margin_seconds
         quiet = self._election_loop is not None and self._election_pulse.silent_seconds >= limit
-        standing = self.standing
-        renewed_at = standing.renewed_at
-        if standing.epoch is None or renewed_at is None:
-            return Verdict(not quiet, {"leads": False})
+        works = not quiet and not self.schedule.stuck
+        renewed_at = self.standing.renewed_at
+        if not self.leads or renewed_at is None:
+            return Verdict(works, {"leads": False})
         silent = boottime() - renewed_at
-        return Verdict(silent < limit and not quiet, {"leads": True, "renewed_seconds_ago": round(silent, 3)})
+        return Verdict(works and silent < limit, {"leads": True, "renewed_seconds_ago": round(silent, 3)})
 
     def facts(self) -> Mapping[str, Any]:
         """Return what people want to know of the leadership and its duties."""

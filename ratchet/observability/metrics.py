@@ -144,11 +144,11 @@ LAST_BAR = _gauge("last_bar_timestamp_seconds", "Stamp of the last bar applied."
 
 # The leader
 LEADER = _gauge("leader", "1 while this process leads.")
-LEADER_EPOCH = _gauge("leader_epoch", "The epoch this process led last.")
+LEADER_EPOCH = _gauge("leader_epoch", "The epoch under which this process leads; 0 while it does not.")
 LEADER_TRANSITIONS = _counter("leader_transitions", "Times this process began to lead.")
 LEADER_RENEW_SECONDS = _histogram("leader_renew_duration_seconds", "Duration of a renewal.")
 LEADER_RENEW_FAILURES = _counter("leader_renew_failures", "Renewals that failed.", "reason")
-LEADER_LEASE_REMAINING = _gauge("leader_lease_remaining_seconds", "What is left of the lease.")
+LEADER_LEASE_REMAINING = _gauge("leader_lease_remaining_seconds", "What is left of the lease while this process leads.")
 LEADER_FENCED_OUT = _counter("leader_fenced_out", "Commits refused because a newer epoch leads.")
 LEADER_TAKEOVER_SECONDS = _histogram("leader_takeover_seconds", "From the last renewal seen to leading.", buckets=SLOW)
 DUTY_SECONDS = _histogram("duty_duration_seconds", "Duties of the leader.", "duty", buckets=SLOW)

@@ -187,6 +187,7 @@ async def test_a_duty_that_does_not_end_at_its_deadline_costs_the_lease(
 
     async with leading(tmp_path, postgres_url, never_end) as one:
         await eventually(lambda: not one.leader.leads, within=GONE_WITHIN)
+        assert not one.leader.alive().ok, "only another process can lead again"
         may_end.set()
 
 
