@@ -11,6 +11,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from ratchet.domain.numbers import stored
 from ratchet.domain.orders import Intent, IntentState
@@ -25,9 +26,9 @@ from ratchet.execution.markets import Markets
 from ratchet.execution.submission import Receipt, Submission
 from ratchet.execution.turns import DONE, Again, Turn
 from ratchet.observability import metrics
-from ratchet.persistence import claims, intents, lanes, layers, market, money, signals
+from ratchet.persistence import claims, intents, layers, market, money, signals
 from ratchet.persistence.claims import Claim
-from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.transaction import Transaction, Write
 from ratchet.runtime import Runtime
 
 Accept = Callable[[Submission], Awaitable[Receipt]]
@@ -38,67 +39,63 @@ _STEPS_A_TURN = 50
 async def advance(rt: Runtime, markets: Markets, claim: Claim, accept: Accept) -> Turn:
     """Apply the bar, hand in the exits of the stops that it hit, and peel."""
     if "hits" not in claim.detail:
-        stale = await _apply(rt, claim)
-        if stale:
+        found = await _apply(rt, claim)
+        if found is None:
             return DONE
-        claim = await _reread(rt, claim)
+        claim = replace(claim, detail={**claim.detail, **found})
     for name in claim.detail["hits"]:
         await accept(_stop_exit(claim, name))
     return await _peel(rt, markets, claim)
 
 
-async def _reread(rt: Runtime, claim: Claim) -> Claim:
-    async with rt.db.single(name="read-bar") as tx:
-        fresh = await signals.by_fingerprint(tx, claim.account, claim.fingerprint)
-    return claim if fresh is None else replace(claim, detail=fresh.detail)
+async def _apply(rt: Runtime, claim: Claim) -> dict[str, Any] | None:
+    """Move the stops, once, and write down what follows; None if nothing does, which ends the bar."""
 
-
-async def _apply(rt: Runtime, claim: Claim) -> bool:
-    """Move the stops, once; tells whether a newer bar was applied before."""
-
-    async def work(tx: Transaction) -> bool:
+    async def work(tx: Transaction) -> tuple[Reason, dict[str, Any] | None]:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         seen = await market.read(tx, claim.account, claim.instrument)
         if seen.bar_ts is not None and seen.bar_ts >= claim.stamp:
             await _end(tx, rt, claim, Reason.STALE_BAR)
-            return True
+            return Reason.STALE_BAR, None
         close, atr = stored(claim.price), stored(claim.number("atr"))
-        await market.set_bar(
-            tx,
-            claim.account,
-            claim.instrument,
-            at=claim.stamp,
-            close=close,
-            atr=atr,
-            supertrend=stored(claim.number("supertrend")),
+        supertrend = stored(claim.number("supertrend"))
+        moved, hits, kept = await _move_stops(tx, rt, claim, close, atr)
+        bar = market.setting_bar(
+            tx, claim.account, claim.instrument, at=claim.stamp, close=close, atr=atr, supertrend=supertrend
         )
-        hits, kept = await _move_stops(tx, rt, claim, close, atr)
+        await tx.change(bar, *moved)
         peels = await _peels(tx, rt, claim, kept, atr)
-        await signals.note(tx, claim, {"hits": hits, "peels": peels})
-        return False
+        if not hits and not peels:
+            await _end(tx, rt, claim, Reason.BAR_APPLIED)
+            return Reason.BAR_APPLIED, None
+        found = {"hits": hits, "peels": peels}
+        await signals.note(tx, claim, found)
+        return Reason.BAR_APPLIED, found
 
-    stale = await rt.db.run(work, name="bar")
-    if not stale:
+    reason, found = await rt.db.run(work, name="bar")
+    if reason is Reason.BAR_APPLIED:
         metrics.LAST_BAR.labels(claim.instrument).set(claim.stamp.timestamp())
-    return stale
+    return found
 
 
 async def _move_stops(
     tx: Transaction, rt: Runtime, claim: Claim, close: Decimal, atr: Decimal
-) -> tuple[list[str], list[Layer]]:
+) -> tuple[list[Write], list[str], list[Layer]]:
+    """Return the changes of the layers, the names of those that were hit, and those that were not."""
+    changes: list[Write] = []
     hits: list[str] = []
     kept: list[Layer] = []
     for layer in await layers.live_of_lane(tx, claim.account, claim.instrument):
         if layer.status is not LayerStatus.OPEN or layer.signal_ts > claim.stamp:
             continue  # frozen, or opened after this bar had closed
         moved = on_bar(layer, rt.instrument(layer.instrument), close, atr)
-        saved = await layers.save(tx, replace(layer, high=stored(moved.high), stop=stored(moved.stop)))
+        after = replace(layer, high=stored(moved.high), stop=stored(moved.stop))
+        changes.append(layers.saving(after))
         if moved.hit:
             hits.append(layer.name)
         else:
-            kept.append(saved)
-    return hits, kept
+            kept.append(after)
+    return changes, hits, kept
 
 
 async def _peels(tx: Transaction, rt: Runtime, claim: Claim, kept: list[Layer], atr: Decimal) -> dict[str, int]:
@@ -173,7 +170,6 @@ async def _next_peel(
 
     async def work(tx: Transaction) -> closing.Plan:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         for layer in await layers.live_of_lane(tx, claim.account, claim.instrument):
             if layer.name not in peels or layer.status is not LayerStatus.OPEN:
                 continue

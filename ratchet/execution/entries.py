@@ -7,6 +7,7 @@ state decides. The quantity is computed after the lane is locked (T2).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 
 from ratchet.broken import Broken, is_broken
@@ -141,9 +142,8 @@ async def _refused_by_price(rt: Runtime, claim: Claim, seen: EntryMarket) -> Rea
         return reason
 
     async with rt.db.single(name="quote-seen") as tx:  # the last one counts, whoever wrote it
-        last = await market.read(tx, claim.account, claim.instrument)
-        dated = last.quote_at is not None and (await tx.now() - last.quote_at).days < 1
-        refused = price_sanity(seen.quote, last.quote_price if dated else None, limits)
+        last = await market.last_quote(tx, claim.account, claim.instrument, within=timedelta(days=1))
+        refused = price_sanity(seen.quote, last, limits)
         await market.set_quote(tx, claim.account, claim.instrument, stored(seen.price))
     return refused
 
@@ -268,7 +268,6 @@ async def _unsent(rt: Runtime, claim: Claim, intent: Intent, reason: Reason, *, 
 async def _plan_unwind(rt: Runtime, claim: Claim, like: Intent, quantity: int, attempt: int) -> bool:
     async def work(tx: Transaction) -> bool:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         layer = await layers.opened_by(tx, claim.account, claim.fingerprint)
         if layer is None:
             return False
@@ -295,7 +294,6 @@ async def end(rt: Runtime, claim: Claim, reason: Reason) -> Turn:
 
     async def work(tx: Transaction) -> None:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         await _set_aside(tx, claim, how=reason.code)
         lots = await booking.settle_entry(tx, rt, claim.account, claim.instrument, claim.fingerprint)
         await signals.end(tx, claim, status=reason.status, reason=reason.code, actor=rt.boot_id, detail={"lots": lots})
@@ -318,7 +316,6 @@ async def to_review(rt: Runtime, claim: Claim, why: str, *, exposed: bool) -> Tu
 
     async def work(tx: Transaction) -> None:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         await _set_aside(tx, claim, how="the entry is in review")
         if exposed:
             await incidents.open_incident(

@@ -104,8 +104,7 @@ async def _next(rt: Runtime, markets: Markets, claim: Claim, found: list[Intent]
     await reach(Failpoint.K4 if not found else Failpoint.K16)
 
     async def work(tx: Transaction) -> closing.Plan | _Over:
-        await claims.hold(tx, claim)
-        lane = await lanes.lock(tx, claim.account, claim.instrument)
+        lane = await claims.hold(tx, claim)
         if lane.hold == "rollover":
             return closing.Later(BUSY_SECONDS, "a roll ends its step first")
         mine = await _take(tx, claim)
@@ -172,7 +171,6 @@ async def to_review(rt: Runtime, claim: Claim, why: str) -> Turn:
 
     async def work(tx: Transaction) -> None:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         await incidents.open_incident(
             tx,
             account=claim.account,

@@ -98,10 +98,10 @@ async def _decide(
 ) -> Intent | NotNow | Ended:
     switches = await control.share(tx)
     if is_broken(Broken.NO_COMPARE_AND_SET):
-        await claim.lock(tx)
+        await claim.lock(tx, intent)
+        lane = await lanes.lock(tx, intent.account, intent.instrument)
     else:
-        await claim.hold(tx, seconds_left=rt.settings.execution.lease_left_to_send_seconds)
-    lane = await lanes.lock(tx, intent.account, intent.instrument)
+        lane = await claim.hold_lane(tx, intent, seconds_left=rt.settings.execution.lease_left_to_send_seconds)
     if not switches.audited:
         return NotNow(1.0, "the order books are not audited yet")
     if intent.purpose.opens:

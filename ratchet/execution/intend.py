@@ -34,7 +34,7 @@ from ratchet.execution.markets import EntryMarket
 from ratchet.execution.plans import LayerPlan
 from ratchet.execution.turns import BUSY_SECONDS, Again
 from ratchet.observability import metrics
-from ratchet.persistence import claims, control, events, intents, lanes, layers, market, money, signals
+from ratchet.persistence import claims, control, events, intents, layers, market, money, signals
 from ratchet.persistence.claims import Claim
 from ratchet.persistence.lanes import Lane
 from ratchet.persistence.layers import TradeState
@@ -85,8 +85,7 @@ async def intend(rt: Runtime, claim: Claim, seen: EntryMarket) -> Reason | Again
     """Plan the entry durably. None: its intents are PENDING. A Reason: it is refused. Again: a slot is busy."""
 
     async def work(tx: Transaction) -> Reason | Again | None:
-        await claims.hold(tx, claim)
-        lane = await lanes.lock(tx, claim.account, claim.instrument)
+        lane = await claims.hold(tx, claim)
         stopped = await _stopped(tx, claim, lane)
         if stopped is not None:
             return stopped
@@ -315,22 +314,19 @@ async def _write(
             raise _SlotBusy
     limits = rt.portfolio.limits
     purse = books.purse.on_day(rt.clock.now().astimezone(IST).date())
-    await money.save(
-        tx,
-        replace(
-            purse,
-            reserved=purse.reserved + sum((i.reserved for i in legs), ZERO),
-            margin_limit=stored(max(ZERO, books.equity.blended(limits.unrealised_weight) * limits.margin / 100)),
-        ),
+    purse = replace(
+        purse,
+        reserved=purse.reserved + sum((i.reserved for i in legs), ZERO),
+        margin_limit=stored(max(ZERO, books.equity.blended(limits.unrealised_weight) * limits.margin / 100)),
     )
-    await signals.note(tx, claim, {"plan": plan.to_json()})
-    await events.append(
+    planned = events.appending(
         tx,
         stream=events.signal_stream(claim.account, claim.fingerprint),
         kind="planned",
         actor=rt.boot_id,
         data={"lots": plan.lots, "legs": [f"{i.side} {i.quantity} {i.symbol}" for i in legs], **plan.facts},
     )
+    await tx.change(money.saving(purse), signals.noting(claim, {"plan": plan.to_json()}), planned)
 
 
 def _legs(rt: Runtime, claim: Claim, seen: EntryMarket, plan: LayerPlan, *, attempt: int) -> list[Intent]:
@@ -418,7 +414,6 @@ async def plan_more(rt: Runtime, claim: Claim, more: saga.More) -> bool:
 
     async def work(tx: Transaction) -> bool:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         margin = _margin(LayerPlan.from_json(claim.detail["plan"]), more.leg, more.quantity)
         part = replace(
             blank(more.like),

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from ratchet.brokers.base import Accepted, Ambiguous, NotSent, Outcome, RefusalKind, Refused
 from ratchet.domain.identity import BrokerOrderId
-from ratchet.domain.orders import Intent, IntentState
+from ratchet.domain.orders import NEXT, Intent, IntentState
 from ratchet.domain.saga import RATE_REFUSAL
 from ratchet.execution import booking
 from ratchet.execution.booking import Fill
@@ -20,7 +20,7 @@ from ratchet.failpoints import Failpoint, reach
 from ratchet.observability import metrics
 from ratchet.persistence import control, events, incidents, intents, lanes
 from ratchet.persistence.claims import Holder
-from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.transaction import Transaction, Write
 from ratchet.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -48,11 +48,14 @@ async def outcome(rt: Runtime, claim: Holder, intent: Intent, result: Outcome) -
 async def working(rt: Runtime, claim: Holder, intent: Intent, order_id: BrokerOrderId, *, how: str) -> None:
     """Bind the broker's order to the intent."""
 
-    async def work(tx: Transaction) -> None:
-        if not await intents.to_working(tx, intent, order_id=order_id, how=how):
-            await _contradiction(tx, rt, intent, order_id)
+    async def work(tx: Transaction, fresh: Intent) -> None:
+        if IntentState.WORKING not in NEXT[fresh.state]:
+            await _contradiction(tx, rt, fresh, order_id)
             return
-        await _say(tx, rt, intent, "working", {"order": order_id, "how": how})
+        await tx.change(
+            intents.binding(tx, fresh, order_id=order_id, how=how),
+            _saying(tx, rt, intent, "working", {"order": order_id, "how": how}),
+        )
 
     await _locked(rt, claim, intent, work)
 
@@ -60,11 +63,13 @@ async def working(rt: Runtime, claim: Holder, intent: Intent, order_id: BrokerOr
 async def ended(rt: Runtime, claim: Holder, intent: Intent, state: IntentState, *, how: str) -> None:
     """End the intent, and give back what it still reserves."""
 
-    async def work(tx: Transaction) -> None:
-        fresh = await intents.get(tx, intent.id)
-        if await intents.to_end(tx, fresh, state, how=how):
+    async def work(tx: Transaction, fresh: Intent) -> None:
+        if state in NEXT[fresh.state]:
             await booking.release(tx, fresh)
-            await _say(tx, rt, intent, str(state).lower(), {"how": how[:200], "filled": fresh.filled})
+            await tx.change(
+                intents.ending(tx, fresh, state, how=how),
+                _saying(tx, rt, intent, str(state).lower(), {"how": how[:200], "filled": fresh.filled}),
+            )
 
     await _locked(rt, claim, intent, work)
 
@@ -73,30 +78,37 @@ async def filled(rt: Runtime, claim: Holder, intent: Intent, fill: Fill, end: In
     """Book what the broker has filled, and end the intent if `end` says that nothing more will come."""
     await reach(Failpoint.K14)
 
-    async def work(tx: Transaction) -> None:
-        fresh = await intents.get(tx, intent.id)
+    async def work(tx: Transaction, fresh: Intent) -> None:
         booked = await booking.book(tx, rt, fresh, fill)
+        changes: list[Write] = []
         if booked.filled > fresh.filled:
             facts = {"filled": booked.filled, "of": booked.quantity, "average": str(booked.avg_price)}
-            await _say(tx, rt, intent, "filled", facts)
-        if end is not None and await intents.to_end(tx, booked, end, how=how):
+            changes.append(_saying(tx, rt, intent, "filled", facts))
+        if end is not None and end in NEXT[booked.state]:
             await booking.release(tx, booked)
-            await _say(tx, rt, intent, str(end).lower(), {"how": how, "filled": booked.filled})
-            if end is IntentState.FILLED and intent.sent_at is not None:
-                took = max(0.0, (rt.clock.now() - intent.sent_at).total_seconds())
-                tx.after_commit.append(lambda: metrics.FILL_SECONDS.observe(took))
+            facts = {"how": how, "filled": booked.filled}
+            changes.append(_saying(tx, rt, intent, str(end).lower(), facts, ahead=len(changes)))
+            changes.append(intents.ending(tx, booked, end, how=how))
+            _observe_fill(tx, rt, intent, end)
+        await tx.change(*changes)
 
     await _locked(rt, claim, intent, work)
+
+
+def _observe_fill(tx: Transaction, rt: Runtime, intent: Intent, end: IntentState) -> None:
+    if end is IntentState.FILLED and intent.sent_at is not None:
+        took = max(0.0, (rt.clock.now() - intent.sent_at).total_seconds())
+        tx.after_commit.append(lambda: metrics.FILL_SECONDS.observe(took))
 
 
 async def review(rt: Runtime, claim: Holder, intent: Intent, *, why: str, kind: str = "unresolved") -> None:
     """Leave the intent, and its lane's entries, to a person."""
 
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction, _: Intent) -> None:
         if await intents.to_review(tx, intent, how=why):
             await incidents.open_for_intent(tx, intent, kind=kind, summary=why, actor=rt.boot_id)
             await lanes.hold(tx, intent.account, intent.instrument, reason="review", ref=intent.origin)
-            await _say(tx, rt, intent, "review", {"why": why})
+            await tx.change(_saying(tx, rt, intent, "review", {"why": why}))
 
     await _locked(rt, claim, intent, work)
     log.error("an order needs a person", extra={"event": "intent_review", "intent": str(intent.id), "why": why})
@@ -105,7 +117,7 @@ async def review(rt: Runtime, claim: Holder, intent: Intent, *, why: str, kind: 
 async def looked(rt: Runtime, claim: Holder, intent: Intent, good_looks: tuple[datetime, ...]) -> None:
     """Write down a look at the book that settled nothing."""
 
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction, _: Intent) -> None:
         await intents.looked(tx, intent, good_looks)
 
     await _locked(rt, claim, intent, work)
@@ -126,9 +138,9 @@ async def stop_sending(rt: Runtime, account: str, why: str, *, exits_too: bool =
 
 
 async def _not_sent(rt: Runtime, claim: Holder, intent: Intent, cause: str) -> None:
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction, _: Intent) -> None:
         if await intents.take_back(tx, intent, sender=rt.boot_id, epoch=intent.epoch or 0, how=cause):
-            await _say(tx, rt, intent, "not_sent", {"cause": cause[:200]})
+            await tx.change(_saying(tx, rt, intent, "not_sent", {"cause": cause[:200]}))
 
     await _locked(rt, claim, intent, work)
 
@@ -136,10 +148,10 @@ async def _not_sent(rt: Runtime, claim: Holder, intent: Intent, cause: str) -> N
 async def _ambiguous(rt: Runtime, claim: Holder, intent: Intent, result: Ambiguous) -> None:
     how = f"{NULL_ORDER_ID}: {result.cause}" if result.null_order_id else result.cause
 
-    async def work(tx: Transaction) -> None:
+    async def work(tx: Transaction, _: Intent) -> None:
         answered_at = await tx.now() if result.answered else None
         if await intents.to_unknown(tx, intent, answered_at=answered_at, how=how):
-            await _say(tx, rt, intent, "unknown", {"answered": result.answered, "cause": how[:200]})
+            await tx.change(_saying(tx, rt, intent, "unknown", {"answered": result.answered, "cause": how[:200]}))
 
     await _locked(rt, claim, intent, work)
     if result.misconfigured:
@@ -147,25 +159,27 @@ async def _ambiguous(rt: Runtime, claim: Holder, intent: Intent, result: Ambiguo
         await review(rt, claim, intent, why=result.cause, kind="misconfigured")
 
 
-async def _locked(rt: Runtime, claim: Holder, intent: Intent, work: Callable[[Transaction], Awaitable[None]]) -> None:
+Work = Callable[[Transaction, Intent], Awaitable[None]]
+"""What is written down under the locks, about the intent as it is then."""
+
+
+async def _locked(rt: Runtime, claim: Holder, intent: Intent, work: Work) -> None:
     async def under_locks(tx: Transaction) -> None:
-        await claim.lock(tx)
-        await lanes.lock(tx, intent.account, intent.instrument)
-        await work(tx)
+        await work(tx, await claim.lock(tx, intent))
 
     await rt.db.run(under_locks, name="t4", commit_in_doubt=lambda: reach(Failpoint.K11))
 
 
 async def _contradiction(tx: Transaction, rt: Runtime, intent: Intent, order_id: BrokerOrderId) -> None:
     """The row is past waiting for an answer: fine if it names the same order, an incident if it does not."""
-    fresh = await intents.get(tx, intent.id)
-    if fresh.broker_order_id == order_id:
+    if intent.broker_order_id == order_id:
         return
+    known = intent.broker_order_id or "no order"
     await incidents.open_incident(
         tx,
         account=intent.account,
         kind="orphan",
-        summary=f"order {order_id} answers an intent that is {fresh.state} with {fresh.broker_order_id or 'no order'}",
+        summary=f"order {order_id} answers an intent that is {intent.state} with {known}",
         actor=rt.boot_id,
         instrument=intent.instrument,
         exchange=intent.exchange,
@@ -176,12 +190,15 @@ async def _contradiction(tx: Transaction, rt: Runtime, intent: Intent, order_id:
     )
 
 
-async def _say(tx: Transaction, rt: Runtime, intent: Intent, kind: str, data: dict[str, object]) -> None:
+def _saying(
+    tx: Transaction, rt: Runtime, intent: Intent, kind: str, data: dict[str, object], *, ahead: int = 0
+) -> Write:
     facts = {"intent": str(intent.id), "leg": intent.leg, "attempt": intent.attempt, **data}
-    await events.append(
+    return events.appending(
         tx,
         stream=events.signal_stream(intent.account, intent.origin),
         kind=f"intent:{kind}",
         actor=rt.boot_id,
         data=facts,
+        ahead=ahead,
     )

@@ -178,7 +178,7 @@ async def _shift_trade(tx: Transaction, layer: Layer, gap: Decimal) -> None:
     state = await layers.trade_state(tx, layer.account, layer.instrument)
     if state.last_layer_price is not None and state.layers_opened == layer.number:
         shifted_state = replace(state, last_layer_price=state.last_layer_price + gap)
-        await layers.set_trade_state(tx, layer.account, layer.instrument, shifted_state)
+        await tx.change(layers.setting_trade(tx, layer.account, layer.instrument, shifted_state))
 
 
 async def fail(rt: Runtime, rolling: Rolling, step: Failed, epoch: int | None) -> RolloverStatus:
@@ -258,7 +258,7 @@ async def _resumed(tx: Transaction, rt: Runtime, rolling: Rolling, layer: Layer)
     )
     if layer.flat and layer.status is LayerStatus.OPEN:
         await layers.save(tx, replace(layer, status=LayerStatus.CLOSED, lots=0))
-        await booking.after_close(tx, layer)
+        await tx.change(*await booking.after_close(tx, [layer]))
         await rollovers.to_state(tx, rolling, RolloverStatus.NONE, {"ended": "closed flat"})
     else:
         await rollovers.note(tx, rolling, {"paused_after": rolling.detail["round"]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ratchet.domain.refusals import Reason
 from ratchet.execution.turns import DONE, Turn
-from ratchet.persistence import claims, lanes, market, signals
+from ratchet.persistence import claims, market, signals
 from ratchet.persistence.claims import Claim
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
@@ -15,7 +15,6 @@ async def advance(rt: Runtime, claim: Claim) -> Turn:
 
     async def work(tx: Transaction) -> None:
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         seen = await market.read(tx, claim.account, claim.instrument)
         if seen.view_ts is None or seen.view_ts < claim.stamp:
             await market.set_view(tx, claim.account, claim.instrument, at=claim.stamp, view=claim.payload)

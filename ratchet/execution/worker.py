@@ -212,7 +212,6 @@ class Worker:
         may try. An order that is about, or an entry that has bought something, must be looked at first.
         """
         await claims.hold(tx, claim)
-        await lanes.lock(tx, claim.account, claim.instrument)
         found = await intents.of_origin(tx, claim.account, claim.fingerprint)
         for intent in found:
             if intent.state is IntentState.PENDING:

@@ -9,10 +9,15 @@ from typing import Any, Protocol
 
 from sqlalchemy import Float, Integer, String, bindparam, func, select, update
 
+from ratchet.broken import Broken, is_broken
 from ratchet.domain.identity import AccountId, Fingerprint, SignalId, StrategyId
+from ratchet.domain.orders import Intent
 from ratchet.domain.signals import OPEN, SignalKind, SignalStatus, Source
 from ratchet.persistence.database import Database
-from ratchet.persistence.tables import EXITS_FIRST, OPEN_SIGNAL
+from ratchet.persistence.intents import intent_of
+from ratchet.persistence.lanes import Lane, lane_of
+from ratchet.persistence.tables import EXITS_FIRST, OPEN_SIGNAL, lane
+from ratchet.persistence.tables import order_intent as t
 from ratchet.persistence.tables import signal_log as s
 from ratchet.persistence.transaction import Row, Transaction
 from ratchet.persistence.types import UtcDateTime, db_now
@@ -38,12 +43,12 @@ class Holder(Protocol):
         """The kind whose rules of supersession hold."""
         ...
 
-    async def hold(self, tx: Transaction, *, seconds_left: float = 0.0) -> None:
-        """Lock the row and make sure of the claim. Raises ClaimLost."""
+    async def hold_lane(self, tx: Transaction, intent: Intent, *, seconds_left: float) -> Lane:
+        """Lock the row and the intent's lane, and make sure of the claim. Raises ClaimLost."""
         ...
 
-    async def lock(self, tx: Transaction) -> None:
-        """Lock the row without a fence."""
+    async def lock(self, tx: Transaction, intent: Intent) -> Intent:
+        """Lock the row, the intent's lane and the intent, without a fence; return the intent as it is."""
         ...
 
 
@@ -76,13 +81,14 @@ class Claim:
         """Return a numeric field of the message, which its validation has proven to be one."""
         return Decimal(str(self.payload[field]))
 
-    async def hold(self, tx: Transaction, *, seconds_left: float = 0.0) -> None:
-        """Lock the signal's row and make sure of the claim. Raises ClaimLost."""
-        await hold(tx, self, seconds_left=seconds_left)
+    async def hold_lane(self, tx: Transaction, intent: Intent, *, seconds_left: float) -> Lane:
+        """Lock the signal's row and its lane, and make sure of the claim. Raises ClaimLost."""
+        return await hold(tx, self, seconds_left=seconds_left)
 
-    async def lock(self, tx: Transaction) -> None:
-        """Lock the signal's row without a fence: an answer is evidence whoever owns the claim."""
-        await status_for_update(tx, self)
+    async def lock(self, tx: Transaction, intent: Intent) -> Intent:
+        """Lock the signal's row, its lane and the intent: an answer is evidence whoever owns the claim."""
+        statement = _LOCK_SIGNAL_AND_INTENT if is_broken(Broken.NO_LANE_LOCK) else _LOCK_INTENT
+        return intent_of(await tx.one(statement, **_key(self), k_intent=intent.id))
 
 
 def claim_of(row: Row) -> Claim:
@@ -129,12 +135,12 @@ _CLAIM = (
     .returning(s)
 )
 
-_MINE = (
+_ROW = (
     (s.c.account == bindparam("k_account", type_=String))
     & (s.c.fingerprint == bindparam("k_fingerprint", type_=String))
     & (s.c.signal_ts == bindparam("k_stamp", type_=UtcDateTime))
-    & (s.c.epoch == bindparam("k_epoch", type_=Integer))
 )
+_MINE = _ROW & (s.c.epoch == bindparam("k_epoch", type_=Integer))
 _EXTEND = update(s).where(_MINE, _OPEN).values(lease_until=db_now(bindparam("lease", type_=Float)))
 _RELEASE = (
     update(s)
@@ -151,15 +157,28 @@ _STUMBLE = (
         error=bindparam("error_text", type_=String),
     )
 )
-_LOCK = (
-    select(s.c.epoch, s.c.status, (s.c.lease_until > db_now(bindparam("left", type_=Float))).label("time_left"))
-    .where(
-        s.c.account == bindparam("k_account"),
-        s.c.fingerprint == bindparam("k_fingerprint"),
-        s.c.signal_ts == bindparam("k_stamp", type_=UtcDateTime),
+_LOCK = select(s.c.status).where(_ROW).with_for_update()
+_IN_LANE = s.join(lane, (lane.c.account == s.c.account) & (lane.c.instrument == s.c.instrument))
+# Several rows in one statement: they are locked in the order in which `of` names their tables.
+_READ_HOLD = (
+    select(
+        s.c.epoch,
+        s.c.status,
+        (s.c.lease_until > db_now(bindparam("left", type_=Float))).label("time_left"),
+        lane,
     )
-    .with_for_update()
+    .select_from(_IN_LANE)
+    .where(_ROW)
 )
+_HOLD = _READ_HOLD.with_for_update(of=[s, lane])
+_HOLD_SIGNAL = _READ_HOLD.with_for_update(of=[s])
+_READ_INTENT = (
+    select(t)
+    .select_from(_IN_LANE.join(t, (t.c.account == s.c.account) & (t.c.origin == s.c.fingerprint)))
+    .where(_ROW, t.c.id == bindparam("k_intent", type_=t.c.id.type))
+)
+_LOCK_INTENT = _READ_INTENT.with_for_update(of=[s, lane, t])
+_LOCK_SIGNAL_AND_INTENT = _READ_INTENT.with_for_update(of=[s, t])
 _OPEN_WORK = select(func.count().label("open"), func.min(s.c.received_at).label("oldest")).where(_OPEN)
 
 
@@ -201,21 +220,23 @@ async def stumble(tx: Transaction, claim: Claim, *, delay_seconds: float, error:
     )
 
 
-async def hold(tx: Transaction, claim: Claim, *, seconds_left: float = 0.0) -> None:
-    """Lock the signal's row and make sure that it is ours, open, and for `seconds_left` more.
+async def hold(tx: Transaction, claim: Claim, *, seconds_left: float = 0.0) -> Lane:
+    """Lock the signal's row and its lane, and make sure that the signal is ours, open, and for `seconds_left` more.
 
     Raises ClaimLost otherwise. Every transaction of a turn that decides something begins with this.
     """
-    row = await tx.first(_LOCK, **_key(claim), left=seconds_left)
+    statement = _HOLD_SIGNAL if is_broken(Broken.NO_LANE_LOCK) else _HOLD
+    row = await tx.first(statement, **_key(claim), left=seconds_left)
     if row is None or row["epoch"] != claim.epoch or SignalStatus(row["status"]) is not SignalStatus.PROCESSING:
         raise ClaimLost(f"the claim on {claim.id} is gone")
     if seconds_left > 0 and not row["time_left"]:
         raise ClaimLost(f"the claim on {claim.id} has less than {seconds_left} s left")
+    return lane_of(row)
 
 
 async def status_for_update(tx: Transaction, claim: Claim) -> SignalStatus:
     """Lock the signal's row without a fence (an answer is evidence whoever owns the claim); return its status."""
-    row = await tx.one(_LOCK, **_key(claim), left=0.0)
+    row = await tx.one(_LOCK, **_key(claim))
     return SignalStatus(row["status"])
 
 

@@ -4,6 +4,7 @@
      ├── DatabaseUnavailable     no connection, a lost one, none free in time, no writes, a full disk
      ├── CommitInDoubt           COMMIT was sent and its answer never came: it happened or it did not
      ├── TransientConflict       serialization failure, deadlock, lock or statement time-out: may be run again
+     │    └── StaleRow           a row that was to change is not as it was read
      ├── ConstraintViolation     a constraint or trigger refused the row
      │    ├── UniqueViolation
      │    └── CheckViolation     a CHECK, or a transition that the trigger of a state column does not allow
@@ -94,6 +95,10 @@ class TransientConflict(PersistenceError):
 
     outcome = "conflict"
     retryable = True
+
+
+class StaleRow(TransientConflict):
+    """A row that was to change had been changed by others since it was read."""
 
 
 class ConstraintViolation(PersistenceError):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Integer, String, bindparam, func, insert, select
 
 from ratchet.persistence.tables import event_log
-from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.transaction import Transaction, Write
 from ratchet.persistence.types import Document, db_now
 
 # The next number of the stream is read and used in one statement; UNIQUE (stream, seq) refuses a race.
@@ -19,6 +19,7 @@ _APPEND = insert(event_log).from_select(
         func.coalesce(
             select(func.max(event_log.c.seq)).where(event_log.c.stream == bindparam("stream")).scalar_subquery(), 0
         )
+        + bindparam("ahead", type_=Integer)
         + 1,
         db_now(),
         bindparam("kind", type_=String),
@@ -50,13 +51,31 @@ async def append(
     leader_epoch: int | None = None,
 ) -> None:
     """Add one event to `stream`. kind: a stable word; data: facts, never a secret; actor: boot id, person or duty."""
-    await tx.count(
+    await tx.change(appending(tx, stream=stream, kind=kind, actor=actor, data=data, leader_epoch=leader_epoch))
+
+
+def appending(
+    tx: Transaction,
+    *,
+    stream: str,
+    kind: str,
+    actor: str,
+    data: Mapping[str, Any] | None = None,
+    leader_epoch: int | None = None,
+    ahead: int = 0,
+) -> Write:
+    """Return the change that adds one event. ahead: how many events of the stream are added beside it, before it."""
+    facts = None if data is None else dict(data)
+    return Write(
         _APPEND,
-        stream=stream,
-        kind=kind,
-        data=None if data is None else dict(data),
-        actor=actor,
-        leader_epoch=leader_epoch,
+        {
+            "stream": stream,
+            "kind": kind,
+            "data": facts,
+            "actor": actor,
+            "leader_epoch": leader_epoch,
+            "ahead": ahead if tx.at_once else 0,
+        },
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, select
 from ratchet.domain.identity import IntentId
 from ratchet.domain.orders import Intent
 from ratchet.persistence.tables import fills as t
-from ratchet.persistence.transaction import Row, Transaction
+from ratchet.persistence.transaction import Row, Transaction, Write
 from ratchet.persistence.types import db_now
 
 _RECORD = insert(t).values(
@@ -22,10 +22,17 @@ _RECORD = insert(t).values(
 _OF_INTENT = select(t).where(t.c.intent_id == bindparam("intent_id", type_=t.c.intent_id.type)).order_by(t.c.cum_filled)
 
 
-async def record(tx: Transaction, intent: Intent, *, cum_filled: int, quantity: int, price: Decimal) -> None:
-    """Write one step down. quantity: units of this step; price: its average."""
-    await tx.count(
-        _RECORD, intent_id=intent.id, cum_filled=cum_filled, account=intent.account, quantity=quantity, price=price
+def recording(intent: Intent, *, cum_filled: int, quantity: int, price: Decimal) -> Write:
+    """Return the change that writes one step down. quantity: units of this step; price: its average."""
+    return Write(
+        _RECORD,
+        {
+            "intent_id": intent.id,
+            "cum_filled": cum_filled,
+            "account": intent.account,
+            "quantity": quantity,
+            "price": price,
+        },
     )
 
 

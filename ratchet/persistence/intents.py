@@ -17,7 +17,7 @@ from ratchet.domain.orders import IN_FLIGHT, Intent, IntentState, Purpose, Side,
 from ratchet.observability import metrics
 from ratchet.persistence.tables import incident
 from ratchet.persistence.tables import order_intent as t
-from ratchet.persistence.transaction import Row, Transaction
+from ratchet.persistence.transaction import Row, Transaction, Write
 from ratchet.persistence.types import Document, Fixed, UtcDateTime, db_now
 
 _FLYING = t.c.state.in_(sorted(str(state) for state in IN_FLIGHT))
@@ -314,10 +314,10 @@ async def looked(tx: Transaction, intent: Intent, good_looks: Iterable[datetime]
     await tx.count(_LOOKED, k_id=intent.id, new_looks=[at.isoformat() for at in good_looks])
 
 
-async def to_working(tx: Transaction, intent: Intent, *, order_id: BrokerOrderId, how: str) -> bool:
-    """Bind the broker's order."""
-    rows = await tx.count(_WORKING, k_id=intent.id, new_order_id=order_id, new_how=how[:200])
-    return _entered(tx, IntentState.WORKING, rows)
+def binding(tx: Transaction, intent: Intent, *, order_id: BrokerOrderId, how: str) -> Write:
+    """Return the change that binds the broker's order to a locked intent that may become WORKING."""
+    _entered(tx, IntentState.WORKING)
+    return Write(_WORKING, {"k_id": intent.id, "new_order_id": order_id, "new_how": how[:200]})
 
 
 async def to_review(tx: Transaction, intent: Intent, *, how: str) -> bool:
@@ -331,6 +331,12 @@ async def to_end(
     """End the intent in a terminal state; False if the table does not allow it from where the row is."""
     rows = await tx.count(_ENDS[state], k_id=intent.id, new_how=how[:200], new_order_id=order_id)
     return _entered(tx, state, rows)
+
+
+def ending(tx: Transaction, intent: Intent, state: IntentState, *, how: str) -> Write:
+    """Return the change that ends a locked intent whose state may become `state`."""
+    _entered(tx, state)
+    return Write(_ENDS[state], {"k_id": intent.id, "new_how": how[:200], "new_order_id": None})
 
 
 async def see_end(tx: Transaction, intent: Intent, status: str | None) -> None:
@@ -348,11 +354,15 @@ async def ask_cancel(tx: Transaction, intent: Intent) -> bool:
     return await tx.count(_CANCEL, k_id=intent.id) == 1
 
 
-async def grow_fill(tx: Transaction, intent: Intent, *, filled: int, avg_price: Decimal, reserved: Decimal) -> bool:
-    """Raise the filled quantity from the one that the caller saw; False if somebody was faster."""
-    return (
-        await tx.count(
-            _FILL, k_id=intent.id, k_filled=intent.filled, new_filled=filled, new_avg=avg_price, new_reserved=reserved
-        )
-        == 1
+def growing(intent: Intent, *, filled: int, avg_price: Decimal, reserved: Decimal) -> Write:
+    """Return the change that raises the filled quantity from the one that the caller saw."""
+    return Write(
+        _FILL,
+        {
+            "k_id": intent.id,
+            "k_filled": intent.filled,
+            "new_filled": filled,
+            "new_avg": avg_price,
+            "new_reserved": reserved,
+        },
     )

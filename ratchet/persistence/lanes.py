@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ratchet.broken import Broken, is_broken
 from ratchet.domain.signals import SignalKind
 from ratchet.persistence.tables import lane, order_intent, signal_log
-from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.transaction import Row, Transaction
 from ratchet.persistence.types import UtcDateTime
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
@@ -69,6 +69,17 @@ class Lane:
         return stamp < self.exit_watermark or (kind is SignalKind.PYRAMID and stamp == self.exit_watermark)
 
 
+def lane_of(row: Row) -> Lane:
+    """Return the lane that a row describes."""
+    return Lane(
+        account=row["account"],
+        instrument=row["instrument"],
+        exit_watermark=row["exit_watermark"],
+        hold=row["hold"],
+        hold_ref=row["hold_ref"],
+    )
+
+
 async def ensure(tx: Transaction, account: str, instruments: Iterable[str]) -> None:
     """Make sure that the lanes exist."""
     make = postgresql.insert if tx.dialect == "postgresql" else sqlite.insert
@@ -97,14 +108,7 @@ async def read(tx: Transaction, account: str, instrument: str) -> Lane:
 
 
 async def _lane(tx: Transaction, statement: Select[Any], account: str, instrument: str) -> Lane:
-    row = await tx.one(statement, k_account=account, k_instrument=instrument)
-    return Lane(
-        account=account,
-        instrument=instrument,
-        exit_watermark=row["exit_watermark"],
-        hold=row["hold"],
-        hold_ref=row["hold_ref"],
-    )
+    return lane_of(await tx.one(statement, k_account=account, k_instrument=instrument))
 
 
 async def hold(tx: Transaction, account: str, instrument: str, *, reason: str, ref: str | None) -> None:

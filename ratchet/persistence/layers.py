@@ -14,11 +14,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.domain.identity import AccountId, Fingerprint, PositionId
 from ratchet.domain.positions import Holding, Layer, LayerStatus
-from ratchet.persistence.errors import TransientConflict
 from ratchet.persistence.tables import holdings as h
 from ratchet.persistence.tables import positions as p
 from ratchet.persistence.tables import pyramiding_state as trade
-from ratchet.persistence.transaction import Row, Transaction
+from ratchet.persistence.transaction import Row, Transaction, Write
 from ratchet.persistence.types import Fixed, db_now
 
 _LIVE = p.c.status != str(LayerStatus.CLOSED)
@@ -30,13 +29,14 @@ _OF_LANE = _JOINED.where(
 ).order_by(p.c.layer, h.c.symbol)
 _OF_ACCOUNT = _JOINED.where(p.c.account == bindparam("account"), _LIVE).order_by(p.c.instrument, p.c.layer, h.c.symbol)
 _ONE = _JOINED.where(p.c.id == bindparam("id", type_=Uuid))
+_FROM_LAYER = (
+    "id account instrument trade_id lots entry_lots entry_price signal_price signal_ts initial_stop stop high atr "
+    "margin realised strike"
+).split()
 _INSERT = insert(p).values(
     {
         column: bindparam(column, type_=p.c[column].type)
-        for column in (
-            "id account strategy instrument trade_id layer status is_base_position lots entry_lots entry_price "
-            "signal_price signal_ts initial_stop stop high atr margin realised strike expiry opened_by"
-        ).split()
+        for column in (*_FROM_LAYER, *"strategy layer status is_base_position expiry opened_by".split())
     }
     | {"entry_at": db_now()}
 )
@@ -116,10 +116,6 @@ _SET_TRADE = {
 }
 
 
-class StaleLayer(TransientConflict):
-    """The layer was changed by somebody else since it was read; the transaction must be run again."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeState:
     """The campaign of an instrument from base to flat. last_layer_price: the last filled layer's signal price."""
@@ -189,70 +185,60 @@ async def get(tx: Transaction, position_id: PositionId) -> Layer:
     return _layer_of(await tx.all(_ONE, id=position_id))
 
 
-async def insert_layer(
-    tx: Transaction, layer: Layer, *, strategy: str, opened_by: Fingerprint | str, expiry: date | None
-) -> None:
-    """Write a new layer; its holdings come with its first fills."""
-    await tx.count(
-        _INSERT,
-        id=layer.id,
-        account=layer.account,
-        strategy=strategy,
-        instrument=layer.instrument,
-        trade_id=layer.trade_id,
-        layer=layer.number,
-        status=str(layer.status),
-        is_base_position=layer.number == 1,
-        lots=layer.lots,
-        entry_lots=layer.entry_lots,
-        entry_price=layer.entry_price,
-        signal_price=layer.signal_price,
-        signal_ts=layer.signal_ts,
-        initial_stop=layer.initial_stop,
-        stop=layer.stop,
-        high=layer.high,
-        atr=layer.atr,
-        margin=layer.margin,
-        realised=layer.realised,
-        strike=layer.strike,
-        expiry=expiry,
-        opened_by=opened_by,
+def inserting(layer: Layer, *, strategy: str, opened_by: Fingerprint | str, expiry: date | None) -> Write:
+    """Return the change that writes a new layer; its holdings are written beside it."""
+    values = {name: getattr(layer, name) for name in _FROM_LAYER}
+    values |= {
+        "strategy": strategy,
+        "layer": layer.number,
+        "status": str(layer.status),
+        "is_base_position": layer.number == 1,
+        "expiry": expiry,
+        "opened_by": opened_by,
+    }
+    return Write(_INSERT, values)
+
+
+def saving(layer: Layer) -> Write:
+    """Return the change that writes a layer back, if it still has its version."""
+    return Write(
+        _UPDATE,
+        {
+            "k_id": layer.id,
+            "k_version": layer.version,
+            "new_status": str(layer.status),
+            "new_lots": layer.lots,
+            "new_entry_lots": layer.entry_lots,
+            "new_entry_price": layer.entry_price,
+            "new_stop": layer.stop,
+            "new_high": layer.high,
+            "new_margin": layer.margin,
+            "new_realised": layer.realised,
+        },
+    )
+
+
+def saving_holding(tx: Transaction, layer: Layer, holding: Holding) -> Write:
+    """Return the change that writes what a layer holds of one contract."""
+    return Write(
+        _HOLD[tx.dialect],
+        {
+            "position_id": layer.id,
+            "symbol": holding.symbol,
+            "account": layer.account,
+            "exchange": holding.exchange,
+            "quantity": holding.quantity,
+            "avg_price": holding.avg_price,
+            "lot_size": holding.lot_size,
+            "tick": holding.tick,
+        },
     )
 
 
 async def save(tx: Transaction, layer: Layer) -> Layer:
-    """Write a layer back under its version. Raises StaleLayer if it was changed meanwhile."""
-    changed = await tx.count(
-        _UPDATE,
-        k_id=layer.id,
-        k_version=layer.version,
-        new_status=str(layer.status),
-        new_lots=layer.lots,
-        new_entry_lots=layer.entry_lots,
-        new_entry_price=layer.entry_price,
-        new_stop=layer.stop,
-        new_high=layer.high,
-        new_margin=layer.margin,
-        new_realised=layer.realised,
-    )
-    if not changed:
-        raise StaleLayer(f"layer {layer.id} is no longer at version {layer.version}")
+    """Write a layer back under its version. Raises StaleRow if it was changed meanwhile."""
+    await tx.change(saving(layer))
     return replace(layer, version=layer.version + 1)
-
-
-async def save_holding(tx: Transaction, layer: Layer, holding: Holding) -> None:
-    """Write what a layer holds of one contract."""
-    await tx.count(
-        _HOLD[tx.dialect],
-        position_id=layer.id,
-        symbol=holding.symbol,
-        account=layer.account,
-        exchange=holding.exchange,
-        quantity=holding.quantity,
-        avg_price=holding.avg_price,
-        lot_size=holding.lot_size,
-        tick=holding.tick,
-    )
 
 
 async def take_for_exit(tx: Transaction, layer: Layer, *, by: str, reason: str) -> bool:
@@ -289,14 +275,16 @@ async def trade_state(tx: Transaction, account: str, instrument: str) -> TradeSt
     )
 
 
-async def set_trade_state(tx: Transaction, account: str, instrument: str, state: TradeState) -> None:
-    """Write the trade of a lane."""
-    await tx.count(
+def setting_trade(tx: Transaction, account: str, instrument: str, state: TradeState) -> Write:
+    """Return the change that writes the trade of a lane."""
+    return Write(
         _SET_TRADE[tx.dialect],
-        k_account=account,
-        k_instrument=instrument,
-        new_trade=state.trade_id,
-        new_base=state.base_position_id,
-        new_price=state.last_layer_price,
-        new_opened=state.layers_opened,
+        {
+            "k_account": account,
+            "k_instrument": instrument,
+            "new_trade": state.trade_id,
+            "new_base": state.base_position_id,
+            "new_price": state.last_layer_price,
+            "new_opened": state.layers_opened,
+        },
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,13 @@ from sqlalchemy import String, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.persistence.tables import market
-from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.transaction import Transaction, Write
 from ratchet.persistence.types import db_now
 
 _READ = select(market).where(market.c.account == bindparam("account"), market.c.instrument == bindparam("instrument"))
+_LAST_QUOTE = select(market.c.quote_price, market.c.quote_at, db_now().label("now")).where(
+    market.c.account == bindparam("account"), market.c.instrument == bindparam("instrument")
+)
 _OF_ACCOUNT = select(market).where(market.c.account == bindparam("account", type_=String))
 
 
@@ -64,24 +67,26 @@ async def read(tx: Transaction, account: str, instrument: str) -> MarketState:
     return MarketState(instrument=instrument) if row is None else _state(row)
 
 
+async def last_quote(tx: Transaction, account: str, instrument: str, *, within: timedelta) -> Decimal | None:
+    """Return the last quote's price, or None if there is none of that age."""
+    row = await tx.first(_LAST_QUOTE, account=account, instrument=instrument)
+    if row is None or row["quote_at"] is None or row["now"] - row["quote_at"] >= within:
+        return None
+    price: Decimal = row["quote_price"]
+    return price
+
+
 async def of_account(tx: Transaction, account: str) -> dict[str, MarketState]:
     """Return what was last seen, by instrument."""
     return {row["instrument"]: _state(row) for row in await tx.all(_OF_ACCOUNT, account=account)}
 
 
-async def set_bar(
+def setting_bar(
     tx: Transaction, account: str, instrument: str, *, at: datetime, close: Decimal, atr: Decimal, supertrend: Decimal
-) -> None:
-    """Store the bar that was applied. The caller holds the lane."""
-    await tx.count(
-        _BAR[tx.dialect],
-        account=account,
-        instrument=instrument,
-        bar_ts=at,
-        bar_close=close,
-        bar_atr=atr,
-        bar_supertrend=supertrend,
-    )
+) -> Write:
+    """Return the change that stores the bar that was applied. The caller holds the lane."""
+    bar = {"bar_ts": at, "bar_close": close, "bar_atr": atr, "bar_supertrend": supertrend}
+    return Write(_BAR[tx.dialect], {"account": account, "instrument": instrument, **bar})
 
 
 async def set_quote(tx: Transaction, account: str, instrument: str, price: Decimal) -> None:

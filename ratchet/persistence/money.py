@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Date, String, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.persistence.tables import ledger, portfolio
-from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.transaction import Transaction, Write
 from ratchet.persistence.types import Fixed, db_now
 
 _MONEY = ("margin_limit", "reserved", "used", "closed_equity", "closed_peak", "day_start_equity")
@@ -102,17 +103,13 @@ async def _purse(tx: Transaction, account: str, *, for_update: bool) -> Purse:
 
 async def save(tx: Transaction, purse: Purse) -> None:
     """Write a locked purse back. A CHECK refuses negative margins."""
-    await tx.count(
-        _SAVE,
-        k_account=purse.account,
-        new_margin_limit=purse.margin_limit,
-        new_reserved=purse.reserved,
-        new_used=purse.used,
-        new_closed_equity=purse.closed_equity,
-        new_closed_peak=purse.closed_peak,
-        new_day_start_equity=purse.day_start_equity,
-        new_loss_day=purse.loss_day,
-    )
+    await tx.change(saving(purse))
+
+
+def saving(purse: Purse) -> Write:
+    """Return the change that writes a locked purse back."""
+    values: dict[str, Any] = {f"new_{name}": getattr(purse, name) for name in (*_MONEY, "loss_day")}
+    return Write(_SAVE, {"k_account": purse.account, **values})
 
 
 async def book(
@@ -129,18 +126,24 @@ async def book(
 
     amount: rupees, signed, not zero. Returns the purse, which the caller saves.
     """
-    booked = await tx.count(
-        _BOOK[tx.dialect],
-        id=uuid4(),
-        account=purse.account,
-        kind=kind,
-        amount=amount,
-        ref=ref,
-        position_id=position_id,
-        note=note,
-    )
-    if not booked:
-        return purse
+    row = _ledger_row(purse, kind=kind, amount=amount, ref=ref, position_id=position_id, note=note)
+    booked = await tx.count(_BOOK[tx.dialect], **row)
+    return _moved(purse, amount) if booked else purse
+
+
+def booking_result(
+    tx: Transaction, purse: Purse, *, amount: Decimal, ref: str, position_id: UUID
+) -> tuple[Write, Purse]:
+    """Return the change that books the result of a fill that is new for sure, and the purse after it."""
+    row = _ledger_row(purse, kind="TRADING_PNL", amount=amount, ref=ref, position_id=position_id, note=None)
+    return Write(_BOOK[tx.dialect], row), _moved(purse, amount)
+
+
+def _ledger_row(purse: Purse, **values: Any) -> dict[str, Any]:
+    return {"id": uuid4(), "account": purse.account, **values}
+
+
+def _moved(purse: Purse, amount: Decimal) -> Purse:
     equity = purse.closed_equity + amount
     return replace(purse, closed_equity=equity, closed_peak=max(purse.closed_peak, equity))
 

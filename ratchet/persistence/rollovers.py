@@ -13,10 +13,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ratchet.broken import Broken, is_broken
 from ratchet.domain.identity import PositionId
+from ratchet.domain.orders import Intent
 from ratchet.domain.positions import Layer, LayerStatus
 from ratchet.domain.rollover import RolloverStatus, sources_of
 from ratchet.domain.signals import ALL, OPEN, SignalKind
+from ratchet.persistence import intents, lanes
 from ratchet.persistence.claims import ClaimLost
+from ratchet.persistence.lanes import Lane
 from ratchet.persistence.tables import positions, signal_log
 from ratchet.persistence.tables import rollover as t
 from ratchet.persistence.transaction import Row, Transaction
@@ -141,9 +144,16 @@ class Rolling:
         if row["epoch"] != self.epoch or (seconds_left > 0 and not row["time_left"]):
             raise ClaimLost(f"the claim on rollover {self.id} is gone")
 
-    async def lock(self, tx: Transaction) -> None:
-        """Lock the row without a fence."""
+    async def hold_lane(self, tx: Transaction, intent: Intent, *, seconds_left: float) -> Lane:
+        """Lock the row and the intent's lane, and make sure of the claim. Raises ClaimLost."""
+        await self.hold(tx, seconds_left=seconds_left)
+        return await lanes.lock(tx, intent.account, intent.instrument)
+
+    async def lock(self, tx: Transaction, intent: Intent) -> Intent:
+        """Lock the row and the intent's lane, without a fence; return the intent as it is."""
         await tx.one(_LOCK, k_id=self.id, left=0.0)
+        await lanes.lock(tx, intent.account, intent.instrument)
+        return await intents.get(tx, intent.id)
 
     @property
     def origin(self) -> str:

@@ -13,9 +13,9 @@ from ratchet.domain.calendar import IST
 from ratchet.domain.signals import ENTRY_KINDS, OPEN, TRADE_KINDS, SignalStatus, Source
 from ratchet.observability import metrics
 from ratchet.persistence.claims import Claim, claim_of
-from ratchet.persistence.events import append, signal_stream
+from ratchet.persistence.events import append, appending, signal_stream
 from ratchet.persistence.tables import signal_log as s
-from ratchet.persistence.transaction import Row, Transaction
+from ratchet.persistence.transaction import Row, Transaction, Write
 from ratchet.persistence.types import Document, UtcDateTime, db_now
 
 _KEY = (
@@ -135,14 +135,15 @@ async def end(
         new_error=error[:2000] if error else None,
     )
     if ended:
-        await append(
+        event = appending(
             tx,
             stream=signal_stream(claim.account, claim.fingerprint),
             kind=f"terminal:{status}",
             actor=actor,
             data={"reason": reason, **(detail or {})},
         )
-        await tx.count(_WAKE_LANE, k_account=claim.account, k_instrument=claim.instrument)
+        lane = {"k_account": claim.account, "k_instrument": claim.instrument}
+        await tx.change(event, Write(_WAKE_LANE, lane, exactly_one=False))
         tx.after_commit.append(lambda: _count_end(claim, status, reason))
     return ended == 1
 
@@ -173,7 +174,12 @@ async def to_review(
 
 async def note(tx: Transaction, claim: Claim, facts: Mapping[str, Any]) -> None:
     """Write facts down for later turns."""
-    await tx.count(_NOTE, **key_of(claim), new_detail={**claim.detail, **facts})
+    await tx.change(noting(claim, facts))
+
+
+def noting(claim: Claim, facts: Mapping[str, Any]) -> Write:
+    """Return the change that writes facts down for later turns."""
+    return Write(_NOTE, {**key_of(claim), "new_detail": {**claim.detail, **facts}})
 
 
 async def earlier_entry(tx: Transaction, claim: Claim) -> SignalStatus | None:

@@ -7,7 +7,8 @@ paths as module constants: one that is built for each call is compiled for each 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Dialect, Integer
@@ -27,6 +28,7 @@ _Slot = tuple[str | None, Processor | None, Any]
 """One argument: the caller's parameter, how it is made ready, and the value that stands where there is no parameter."""
 
 _CACHE_LIMIT = 2_000
+_PLACEHOLDER = re.compile(r"\$(\d+)")
 
 
 class Plan:
@@ -81,6 +83,7 @@ class Statements:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._plans: dict[object, Plan] = {}
+        self._joined: dict[tuple[str, ...], str] = {}
 
     def plan(self, statement: ClauseElement, parameters: Parameters) -> Plan:
         """Return the plan of a statement, made at its first use."""
@@ -94,6 +97,30 @@ class Statements:
             del self._plans[next(iter(self._plans))]
         made = self._plans[key] = Plan(statement, self._dialect, parameters)
         return made
+
+    def joined(self, changes: tuple[str, ...]) -> str:
+        """Return one statement of PostgreSQL that makes all the changes; its only row counts the rows of each."""
+        found = self._joined.get(changes)
+        if found is not None:
+            return found
+        if len(self._joined) >= _CACHE_LIMIT:
+            del self._joined[next(iter(self._joined))]
+        made = self._joined[changes] = _join(changes)
+        return made
+
+
+def _join(changes: Sequence[str]) -> str:
+    parts, used = [], 0
+    for n, sql in enumerate(changes):
+        returning = "" if " RETURNING " in sql else " RETURNING 1"
+        parts.append(f"change_{n} AS ({_shifted(sql, used)}{returning})")
+        used += max((int(number) for number in _PLACEHOLDER.findall(sql)), default=0)
+    counts = ", ".join(f"(SELECT count(*) FROM change_{n})" for n in range(len(changes)))
+    return f"WITH {', '.join(parts)} SELECT {counts}"
+
+
+def _shifted(sql: str, by: int) -> str:
+    return _PLACEHOLDER.sub(lambda match: f"${int(match[1]) + by}", sql)
 
 
 def _with_literals(statement: ClauseElement) -> ClauseElement:

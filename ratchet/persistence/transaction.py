@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.sql.elements import ClauseElement
 
-from ratchet.persistence.errors import PersistenceError, StatementFailed, translate
+from ratchet.persistence.errors import PersistenceError, StaleRow, StatementFailed, translate
 from ratchet.persistence.statements import Row as Row
 from ratchet.persistence.types import db_now
 
@@ -35,6 +35,15 @@ class Hooks:
 NO_HOOKS = Hooks()
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change, to be sent with others. exactly_one: it must change one row; else it may change any number."""
+
+    statement: ClauseElement
+    parameters: Mapping[str, Any]
+    exactly_one: bool = True
+
+
 class Transaction(ABC):
     """Statements of one transaction. It stays with one task, and ends with the block that opened it.
 
@@ -45,6 +54,8 @@ class Transaction(ABC):
     dialect: DialectName
     connection_id: int
     """The server's process id of the connection; 0 where there is none."""
+    at_once: bool = False
+    """Whether `change` makes its changes in one statement, which sees nothing of them, or one after the other."""
     replication_doubt: bool = False
     """Known after the block: the commit stands here, but the wait for its standby was cancelled."""
     failure: PersistenceError | None = None
@@ -74,6 +85,18 @@ class Transaction(ABC):
         """Execute and return how many rows were affected."""
         return await self._affect(statement, parameters)
 
+    async def change(self, *writes: Write) -> None:
+        """Make every change, on a server in one round trip.
+
+        No two may touch the same row, and none may need to see another one done, or not done: see `at_once`.
+        Raises StaleRow if one that must change a row did not, after which the transaction must be left.
+        """
+        counts = await self._change(writes)
+        for write, count in zip(writes, counts, strict=True):
+            if write.exactly_one and count != 1:
+                self.failure = StaleRow(f"{count} rows changed where one was to: {write.statement}")
+                raise self.failure
+
     async def now(self) -> datetime:
         """Return the database's clock, aware, in UTC."""
         at: datetime = (await self.one(_NOW))["now"]
@@ -101,3 +124,7 @@ class Transaction(ABC):
 
     @abstractmethod
     async def _affect(self, statement: ClauseElement, parameters: Mapping[str, Any]) -> int: ...
+
+    async def _change(self, writes: Sequence[Write]) -> list[int]:
+        """Make the changes and return how many rows each changed."""
+        return [await self._affect(write.statement, write.parameters) for write in writes]

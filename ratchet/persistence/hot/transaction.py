@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from ratchet.persistence.errors import DRIVER_ERRORS, PersistenceError, StatementFailed, translate_commit
 from ratchet.persistence.hot.connections import Member
 from ratchet.persistence.statements import Row, Statements
-from ratchet.persistence.transaction import Transaction
+from ratchet.persistence.transaction import Transaction, Write
 
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _ROLLBACK_SECONDS = 1.0
@@ -21,6 +21,7 @@ class RawTransaction(Transaction):
     """One READ COMMITTED transaction on one connection of the pool."""
 
     dialect = "postgresql"
+    at_once = True
 
     def __init__(self, member: Member, statements: Statements) -> None:
         super().__init__()
@@ -103,6 +104,17 @@ class RawTransaction(Transaction):
             raise self._failed(error) from error
         last = tag.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
+
+    async def _change(self, writes: Sequence[Write]) -> list[int]:
+        if len(writes) < 2:
+            return await super()._change(writes)
+        bound = [self._statements.plan(write.statement, write.parameters).bind(write.parameters) for write in writes]
+        sql = self._statements.joined(tuple(sql for sql, _ in bound))
+        try:
+            row = await self._connection.fetchrow(sql, *(value for _, values in bound for value in values))
+        except DRIVER_ERRORS as error:
+            raise self._failed(error) from error
+        return [int(count) for count in row]
 
     def _failed(self, error: BaseException) -> PersistenceError:
         failure = super()._failed(error)

@@ -82,11 +82,11 @@ async def add_layer(tx: Transaction, quantity: int, *, symbol: str = GOLD, instr
         high=Decimal(134600),
         atr=Decimal(760),
     )
-    await layers.insert_layer(tx, layer, strategy="trend", opened_by=uuid4().hex, expiry=None)
+    await tx.change(layers.inserting(layer, strategy="trend", opened_by=uuid4().hex, expiry=None))
     holding = Holding(
         exchange="MCX", symbol=symbol, quantity=quantity, avg_price=Decimal(134600), lot_size=100, tick=Decimal("0.05")
     )
-    await layers.save_holding(tx, layer, holding)
+    await tx.change(layers.saving_holding(tx, layer, holding))
     return replace(layer, holdings=(holding,))
 
 

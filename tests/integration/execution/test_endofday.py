@@ -84,7 +84,7 @@ async def test_what_the_first_trade_has_opened_is_no_occasion_for_a_second(
     async with rt.db.transaction() as tx:
         layer = await add_layer(tx, 100)
         state = TradeState(trade_id=layer.trade_id, base_position_id=layer.id, layers_opened=1)
-        await layers.set_trade_state(tx, "main", "GOLD_MINI", state)
+        await tx.change(layers.setting_trade(tx, "main", "GOLD_MINI", state))
     assert await endofday.run(rt) == 0
     assert len(await trades(rt)) == 1
 

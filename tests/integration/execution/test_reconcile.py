@@ -89,7 +89,7 @@ async def test_an_answer_that_is_recorded_between_the_reads_does_not_make_our_ow
             found = await read(tx, *args)
             if not answered:
                 answered = True
-                assert await intents.to_working(tx, sent, order_id=BrokerOrderId("7001"), how="answered")
+                await tx.change(intents.binding(tx, sent, order_id=BrokerOrderId("7001"), how="answered"))
             return found
 
         return wrapped
