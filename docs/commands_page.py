@@ -11,6 +11,8 @@ from ratchet.cli.exits import MEANINGS
 from ratchet.cli.main import build_parser
 
 Row = tuple[str, str, str]
+SHARED = {"--json", "--namespace", "--context", "--kubeconfig", "--release", "--output"}
+"""What every command takes, and no table repeats."""
 
 
 def commands() -> str:
@@ -23,9 +25,9 @@ def commands() -> str:
         table(("command", "does"), ((f"[`ratchet {c.name}`](#ratchet-{c.name})", c.help) for c in COMMANDS)),
     ]
     for command in COMMANDS:
-        parser = _parser_of(build_parser([command.name]), command.name)
+        parser = parser_of(build_parser([command.name]), command.name)
         parts += [f"## ratchet {command.name}", f"{command.help[0].upper()}{command.help[1:]}."]
-        parts += list(_described(parser))
+        parts += list(described(parser))
         parts.append(f"```text\n{(parser.epilog or '').strip()}\n```")
     parts += ["## Exit codes", table(("code", "meaning"), ((str(c.value), meaning) for c, meaning in MEANINGS.items()))]
     parts += [
@@ -41,11 +43,13 @@ def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
     return {name: sub for action in actions for name, sub in action.choices.items()}
 
 
-def _parser_of(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+def parser_of(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    """Return the parser of one command."""
     return _subparsers(parser)[name]
 
 
-def _described(parser: argparse.ArgumentParser) -> Iterator[str]:
+def described(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield the table of a command's arguments, if it has any."""
     rows = list(_rows(parser, ""))
     for action, sub in _subparsers(parser).items():
         rows += _rows(sub, f"{action} ")
@@ -54,9 +58,9 @@ def _described(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def _rows(parser: argparse.ArgumentParser, before: str) -> Iterator[Row]:
-    """Yield the arguments of a parser; of an action that has none, the action itself."""
+    """Yield the arguments of a parser; of an action that has none, the action. What is shared is left out."""
     for action in parser._actions:
-        if isinstance(action, argparse._HelpAction) or "--json" in action.option_strings:
+        if isinstance(action, argparse._HelpAction) or SHARED & {*action.option_strings}:
             continue
         if isinstance(action, argparse._SubParsersAction):
             for choice in action._choices_actions:

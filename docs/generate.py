@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs import commands_page, http_page, metrics_page, settings_page, states_page
+from docs import commands_page, drills_page, http_page, kubectl_page, metrics_page, settings_page, states_page
 
 REFERENCE = Path(__file__).with_name("reference")
 
@@ -21,7 +21,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reasons.md": states_page.reasons,
     "metrics.md": metrics_page.metrics,
     "cli.md": commands_page.commands,
+    "kubectl.md": kubectl_page.commands,
     "http-api.md": http_page.http_api,
+    "../drills/README.md": drills_page.drills,
 }
 """Each generated page and what makes it."""
 

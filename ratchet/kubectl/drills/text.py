@@ -17,6 +17,22 @@ _SIGNALS = (
     ("longest_wait_seconds", "longest wait for a receipt, s"),
 )
 
+SUMMARY = (
+    "drill",
+    "verdict",
+    "runs",
+    "p50 s",
+    "p95 s",
+    "max s",
+    "limit s",
+    "sent",
+    "lost",
+    "doubled",
+    "older epoch",
+    "failed tries",
+)
+"""The columns of the table of many reports."""
+
 
 def markdown(data: Mapping[str, Any]) -> str:
     """Return the report."""
@@ -25,21 +41,7 @@ def markdown(data: Mapping[str, Any]) -> str:
 
 def summary(reports: Iterable[Mapping[str, Any]]) -> str:
     """Return a table of many reports."""
-    head = (
-        "drill",
-        "verdict",
-        "runs",
-        "p50 s",
-        "p95 s",
-        "max s",
-        "limit s",
-        "sent",
-        "lost",
-        "doubled",
-        "stale",
-        "errors",
-    )
-    return "\n".join(_table(head, [summary_row(data) for data in reports]))
+    return "\n".join(_table(SUMMARY, [summary_row(data) for data in reports]))
 
 
 def summary_row(data: Mapping[str, Any]) -> list[str]:
