@@ -55,7 +55,7 @@ def tally(lines: Iterable[Mapping[str, Any]]) -> Tally:
             continue
         ids[line["fingerprint"]].add(line["id"])
         if line["ended"]:
-            ended[line["id"]] = line["outcome"]
+            ended.setdefault(line["id"], line["outcome"])
         elif not line["repeat"]:
             endless.add(line["id"])
     return Tally(
