@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, String, Text, Uuid, bindparam, column, text
+from sqlalchemy import BigInteger, Boolean, DateTime, Double, String, Text, Uuid, bindparam, column, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import TypeEngine
 
 from ratchet.domain.identity import Fingerprint
 from ratchet.persistence.transaction import Row, Transaction
@@ -141,11 +143,32 @@ _STORED = _for(
     column("status", String),
     column("payload_hash", String),
 )
+_ARRAYS: dict[str, TypeEngine[Any]] = {
+    "ids": Uuid(),
+    "accounts": Text(),
+    "strategies": Text(),
+    "fingerprints": Text(),
+    "stamps": DateTime(timezone=True),
+    "instruments": Text(),
+    "kinds": Text(),
+    "layers": Text(),
+    "sources": Text(),
+    "payloads": Text(),
+    "payload_hashes": Text(),
+    "request_ids": Text(),
+    "statuses": Text(),
+    "reasons": Text(),
+    "terminals": Boolean(),
+    "key_accounts": Text(),
+    "key_instruments": Text(),
+    "key_kinds": Text(),
+    "key_layers": Text(),
+}
 _ACCEPT = (
-    text("SELECT * FROM accept_signals(CAST(:batch AS jsonb), CAST(:keys AS jsonb), :may_insert, :by)")
+    text(f"SELECT * FROM accept_rows({', '.join(f':{name}' for name in _ARRAYS)}, :within_seconds, :may_insert, :by)")
     .bindparams(
-        bindparam("batch", type_=Text),
-        bindparam("keys", type_=Text),
+        *(bindparam(name, type_=ARRAY(kind)) for name, kind in _ARRAYS.items()),
+        bindparam("within_seconds", type_=Double),
         bindparam("may_insert", type_=Boolean),
         bindparam("by", type_=Text),
     )
@@ -229,9 +252,8 @@ def _json(rows: Sequence[dict[str, Any]]) -> str:
     return _ENCODER.encode(rows)
 
 
-def _keys(signals: Sequence[NewSignal]) -> list[dict[str, Any]]:
-    wanted = sorted({signal.key for signal in signals if signal.layer is not None})
-    return [dict(zip(("account", "instrument", "kind", "layer"), key, strict=True)) for key in wanted]
+def _keys(signals: Sequence[NewSignal]) -> list[tuple[str, str, str, str]]:
+    return sorted({signal.key for signal in signals if signal.layer is not None})
 
 
 def _stamps(n: int, signal: NewSignal, window: timedelta) -> dict[str, Any]:
@@ -274,8 +296,32 @@ async def look(
     if tx.dialect != "postgresql":
         await lock_keys(tx, signals)
         return await seen(tx, signals, window), False
-    batch = [{**_stamps(n, signal, window), **_values(signal)} for n, signal in enumerate(signals)]
-    rows = await tx.all(_ACCEPT, batch=_json(batch), keys=_json(_keys(signals)), may_insert=may_insert, by=actor)
+    keys = _keys(signals)
+    rows = await tx.all(
+        _ACCEPT,
+        ids=[signal.id for signal in signals],
+        accounts=[signal.account for signal in signals],
+        strategies=[signal.strategy for signal in signals],
+        fingerprints=[signal.fingerprint for signal in signals],
+        stamps=[signal.stamp for signal in signals],
+        instruments=[signal.instrument for signal in signals],
+        kinds=[signal.kind for signal in signals],
+        layers=[signal.layer for signal in signals],
+        sources=[signal.source for signal in signals],
+        payloads=[_ENCODER.encode(signal.payload) for signal in signals],
+        payload_hashes=[signal.payload_hash for signal in signals],
+        request_ids=[signal.request_id for signal in signals],
+        statuses=[signal.status for signal in signals],
+        reasons=[signal.reason for signal in signals],
+        terminals=[signal.terminal for signal in signals],
+        key_accounts=[account for account, _, _, _ in keys],
+        key_instruments=[instrument for _, instrument, _, _ in keys],
+        key_kinds=[kind for _, _, kind, _ in keys],
+        key_layers=[layer for _, _, _, layer in keys],
+        within_seconds=window.total_seconds(),
+        may_insert=may_insert,
+        by=actor,
+    )
     return [(row["n"], row["exact"], _known(row)) for row in rows], may_insert and not rows
 
 
@@ -284,7 +330,7 @@ async def lock_keys(tx: Transaction, signals: Sequence[NewSignal]) -> None:
     wanted = _keys(signals)
     if not wanted:
         return
-    batch = _json(wanted)
+    batch = _json([dict(zip(("account", "instrument", "kind", "layer"), key, strict=True)) for key in wanted])
     found = await tx.all(_LOCK_KEYS[tx.dialect], batch=batch)
     if len(found) < len(wanted):
         await tx.count(_MAKE_KEYS[tx.dialect], batch=batch)
