@@ -25,7 +25,10 @@ LONGEST_LOOK_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Delivery:
-    """One message and what came of it. answer: new, exact, window, refused or unsent."""
+    """One message and what came of it. answer: new, exact, window, refused or unsent.
+
+    retried: what the last failed try before the answer was told, if one failed.
+    """
 
     message: Message
     account: str | None
@@ -36,6 +39,7 @@ class Delivery:
     outcome: str = ""
     reason: str = ""
     error: str = ""
+    retried: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -92,14 +96,16 @@ class Courier:
         """Send a message until somebody answers it, starting at the service number `start`."""
         body = json.dumps(message.body, separators=(",", ":")).encode()
         give_up = self._clock.monotonic() + self._patience
-        pause, tries, problem = FIRST_PAUSE_SECONDS, 0, "stopped"
+        pause, tries, problem = FIRST_PAUSE_SECONDS, 0, ""
         while not self.stopped:
             api = self._apis[(start + tries) % len(self._apis)]
             tries += 1
             try:
                 reply = api.post("/signals", body, account=account, strategy=self._strategy)
                 if reply.status < 500 and reply.status != 429:
-                    return _answered(message, account, reply, tries)
+                    answered = _answered(message, account, reply, tries)
+                    answered.retried = problem
+                    return answered
                 problem = reply.problem
             except NoAnswer as error:
                 problem = f"{api.url}: {error}"
@@ -107,7 +113,7 @@ class Courier:
                 break
             self.pause(random.uniform(0.5, 1) * pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
-        return Delivery(message, account, "unsent", problem=problem, tries=tries)
+        return Delivery(message, account, "unsent", problem=problem or "stopped", tries=tries)
 
     def follow(self, delivery: Delivery, *, within_seconds: float, start: int = 0) -> Delivery:
         """Ask for a signal's outcome until it has ended; what is known by then stands in the delivery."""

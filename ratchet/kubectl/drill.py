@@ -41,6 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--outage", type=float, default=20.0, metavar="S", help="seconds that api-outage lasts (20)")
     parser.add_argument("--folder", type=Path, default=FOLDER, metavar="DIR", help=f"where reports are kept ({FOLDER})")
     parser.add_argument("--fault-command", metavar="CMD", help="a command for what kubectl cannot do (see --list)")
+    parser.add_argument("--note", default="", metavar="TEXT", help="a remark that the report keeps")
     parser.add_argument("--confirm-live", metavar="NAME", help="the release's name, to drill one whose broker is live")
 
 
@@ -67,6 +68,7 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
         settle_seconds=args.settle,
         outage_seconds=args.outage,
         fault_command=args.fault_command,
+        note=args.note,
     )
     data = Drilling(drill, release, options, _say).go(product).data()
     text = markdown(data)

@@ -139,6 +139,7 @@ class Record:
     signals: Tally | None
     audit: Sequence[Mapping[str, Any]] | None
     stopped: str = ""
+    note: str = ""
 
     def data(self) -> dict[str, Any]:
         """Return it as it is stored."""
@@ -163,6 +164,7 @@ class Record:
             "started": self.started,
             "finished": self.finished,
             "versions": dict(self.versions),
+            "note": self.note,
             "hypothesis": self.drill.hypothesis,
             "thresholds": {
                 "recovery_p95_seconds": self.limit_seconds,

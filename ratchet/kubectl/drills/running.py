@@ -38,6 +38,7 @@ class Options:
     settle_seconds: float = 5.0
     outage_seconds: float = 20.0
     fault_command: str | None = None
+    note: str = ""
 
 
 Say = Callable[[str], None]
@@ -99,6 +100,7 @@ class Drilling:
             signals=None if lines is None else tally(lines),
             audit=audit,
             stopped=stopped,
+            note=self._options.note,
         )
 
     def _all_runs(self) -> str:

@@ -123,7 +123,7 @@ class Sender:
             "fingerprint": f"{delivery.account}:{delivery.message.fingerprint}",
             "outcome": delivery.outcome,
             "ended": delivery.ended,
-            "problem": delivery.problem,
+            "problem": delivery.problem or delivery.retried,
             "repeat": repeat,
         }
         with self._printing:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ratchet.cli.exits import Exit
@@ -20,12 +20,16 @@ LIMIT_SECONDS = 7200
 START_SECONDS = 120.0
 END_SECONDS = 420.0
 LOOK_SECONDS = 1.0
+MOST_PROBLEMS = 8
 EXECUTED = ("executed", "partially_executed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What messages came to. client_errors: tries that no answer settled; lost: accepted, but without an end."""
+    """What messages came to. client_errors: tries that no answer settled; lost: accepted, but without an end.
+
+    problems: what senders were told when a try failed (the last one of each message), with how many messages.
+    """
 
     sent: int = 0
     accepted: int = 0
@@ -36,6 +40,7 @@ class Tally:
     refused: int = 0
     unsent: int = 0
     longest_wait_seconds: float = 0.0
+    problems: dict[str, int] = field(default_factory=dict)
 
 
 def tally(lines: Iterable[Mapping[str, Any]]) -> Tally:
@@ -44,12 +49,15 @@ def tally(lines: Iterable[Mapping[str, Any]]) -> Tally:
     ended: dict[str, str] = {}
     endless: set[str] = set()
     errors = refused = unsent = 0
+    problems: Counter[str] = Counter()
     longest = 0.0
     for line in lines:
         errors += int(line["tries"]) - (line["answer"] != "unsent")
         refused += line["answer"] == "refused"
         unsent += line["answer"] == "unsent"
         longest = max(longest, line["took"])
+        if line.get("problem"):
+            problems[line["problem"]] += 1
         if line["id"] is None:
             ids.setdefault(line["fingerprint"], set())
             continue
@@ -68,6 +76,7 @@ def tally(lines: Iterable[Mapping[str, Any]]) -> Tally:
         refused=refused,
         unsent=unsent,
         longest_wait_seconds=longest,
+        problems=dict(problems.most_common(MOST_PROBLEMS)),
     )
 
 

@@ -72,6 +72,9 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
     versions = ", ".join(f"{name} {value}" for name, value in data["versions"].items())
     yield f"Release `{data['release']}`, {data['started'][:19]} to {data['finished'][11:19]} UTC. {versions}."
     yield ""
+    if data.get("note"):
+        yield f"Note: {data['note']}"
+        yield ""
     errors = limits["client_errors"]
     yield from _table(
         ("threshold", "limit", "found"),
@@ -108,6 +111,12 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"At {data['signals']['rate']:g} a second, a fifth of them sent twice."
         yield ""
         yield from _table(("what", "count"), [[words, _number(data["signals"][name])] for name, words in _SIGNALS])
+        problems = data["signals"].get("problems")
+        if problems:
+            yield ""
+            yield "What senders were told when a try failed, by the number of messages:"
+            yield ""
+            yield from (f"- {count}: {told}" for told, count in problems.items())
     yield from _runs(data["runs"])
 
 

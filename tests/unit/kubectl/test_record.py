@@ -122,7 +122,7 @@ def line(fingerprint: str, found: str | None, **more: Any) -> dict[str, Any]:
 def test_messages_are_counted_by_what_became_of_them() -> None:
     found = tally(
         [
-            line("a", "1", tries=3, took=2.5),
+            line("a", "1", tries=3, took=2.5, problem="HTTP 503: away"),
             line("a", "1", answer="exact", repeat=True, outcome=""),
             line("b", "2"),
             line("b", "3", repeat=True),
@@ -142,6 +142,7 @@ def test_messages_are_counted_by_what_became_of_them() -> None:
         refused=1,
         unsent=1,
         longest_wait_seconds=2.5,
+        problems={"HTTP 503: away": 1},
     )
 
 
@@ -155,8 +156,11 @@ def test_a_report_is_kept_twice_and_can_be_read_again(tmp_path: Path, capsys: py
 
 
 def test_the_text_names_thresholds_figures_and_each_run() -> None:
-    text = markdown(record().data())
+    signals = replace(GOOD, problems={"HTTP 503: away": 4})
+    text = markdown(record(signals=signals, note="a crowded machine").data())
     for told in (
+        "Note: a crowded machine",
+        "- 4: HTTP 503: away",
         "# Drill kill-leader: pass",
         "| 11 s | 5.00 s |",
         "p50 3.00 s",
