@@ -23,6 +23,9 @@ from service.problems import Problem, problem_answer
 HEAD_LIMIT_BYTES = 32_768
 """Longest request line and headers together; the parser itself has no limit."""
 
+_LONG_HEAD = "The request line and headers are too long."
+_LEAVING_SECONDS = 0.5
+
 _SWEEP_TICKS = 5
 """The server ticks ten times a second; connections are looked at twice."""
 
@@ -37,6 +40,15 @@ class BoundedProtocol(HttpToolsProtocol):
     head_since: float | None = None
     """When the head that is not complete yet began, or the connection, if it never sent one; monotonic seconds."""
     _head_bytes = 0
+    """Of the head that is not complete yet, as far as they are known to belong to it."""
+    _between = True
+    """Whether the bytes that come next begin a head."""
+    _begun = 0
+    """Heads that have begun in the bytes at hand."""
+    _at_hand = 0
+    """Bytes of which a head that is complete now can be made."""
+    _leaving = False
+    """Whether the last answer was given, and what still comes is thrown away."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the time of the first head."""
@@ -47,30 +59,46 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; a head that grows too long, and bytes that begin no head, are put a limit to."""
-        if self.head_since is not None:
-            self._head_bytes += len(data)
+        if self._leaving:
+            return
+        between, self._begun, self._at_hand = self._between, 0, len(data) + self._head_bytes
+        if self.head_since is not None and not between:
+            self._head_bytes += len(data)  # it has begun before
         super().data_received(data)
         if self.head_since is None:
-            if self.timeout_keep_alive_task is None and not self._answering:
+            if self.timeout_keep_alive_task is None and not self._answering and not self._leaving:
                 self.head_since = self.loop.time()  # bytes came, but neither a head nor anything awaited
-        elif self._head_bytes > HEAD_LIMIT_BYTES:
-            self.refuse(Problem.TOO_LARGE, "The request line and headers are too long.")
+            return
+        if between and self._begun <= 1:
+            self._head_bytes += len(data)  # all of them; behind other requests a part, that is not counted
+        if self._head_bytes > HEAD_LIMIT_BYTES:
+            self.refuse(Problem.TOO_LARGE, _LONG_HEAD, linger=True)
 
     def on_message_begin(self) -> None:
         """Start the time of a head."""
         super().on_message_begin()
         self.head_since = self.loop.time()
         self._head_bytes = 0
+        self._between = False
+        self._begun += 1
 
     def on_headers_complete(self) -> None:
-        """Stop the time of a head, and offer the request a short way to answer."""
+        """Stop the time of a head, and offer the request a short way to answer. Raises _TooLong, which ends parsing."""
         self.head_since = None
+        if (
+            self._at_hand
+            > HEAD_LIMIT_BYTES
+            < len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        ):
+            self.refuse(Problem.TOO_LARGE, _LONG_HEAD, linger=True)
+            raise _TooLong
         super().on_headers_complete()
         cast(Any, self.scope)["extensions"] = {SHORTCUT: _Shortcut(self.cycle)}
 
     def on_message_complete(self) -> None:
         """Let a connection idle again whose request was answered before all of it had been read."""
         super().on_message_complete()
+        self._between = True
         if not self._answering and self.timeout_keep_alive_task is None:
             self.head_since = None
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -86,9 +114,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer what is not HTTP."""
         self.refuse(Problem.INVALID_REQUEST, msg)
 
-    def refuse(self, problem: Problem, detail: str | None = None) -> None:
-        """Answer outside of any route, and close."""
-        if self.transport.is_closing():
+    def refuse(self, problem: Problem, detail: str | None = None, *, linger: bool = False) -> None:
+        """Answer outside of any route, and close. linger: only once the client, which still sends, can have read it."""
+        if self._leaving or self.transport.is_closing():
             return
         self.head_since = None
         if self._answering and not self.cycle.more_body:
@@ -103,7 +131,17 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         further = b"".join(b"%b: %b\r\n" % header for header in answer.headers)
         self.transport.write(head.encode() + further + b"\r\n" + answer.body)
-        self.transport.close()
+        if not linger:
+            self.transport.close()
+            return
+        self._leaving = True
+        self._unset_keepalive_if_required()
+        self.transport.write_eof()
+        self.timeout_keep_alive_task = self.loop.call_later(_LEAVING_SECONDS, self.timeout_keep_alive_handler)
+
+
+class _TooLong(Exception):
+    """A head is longer than HEAD_LIMIT_BYTES."""
 
 
 class _Shortcut:

@@ -157,6 +157,27 @@ async def test_an_endless_head_is_cut_off_long_before_its_time_is_over(tmp_path:
         assert answer == b"" or answer.startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("size", [33_000, 40_000, 200_000])
+@pytest.mark.parametrize("complete", [True, False])
+async def test_a_head_that_is_too_long_is_413_at_once_though_it_comes_in_one_piece(
+    pod: Pod, size: int, complete: bool
+) -> None:
+    head = b"POST /webhook HTTP/1.1\r\nhost: x\r\nx-filler: " + b"y" * size
+    began = asyncio.get_running_loop().time()
+    answer = await converse(pod, head + b"\r\ncontent-length: 2\r\n\r\n{}" if complete else head)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"urn:ratchet:problem:too-large" in answer
+    assert answer.count(b"HTTP/1.1") == 1
+    assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_a_head_within_its_limit_is_read_however_much_comes_behind_it(pod: Pod) -> None:
+    body = json.dumps(entry(timestamp="2027-01-12T21:00:09")).encode()
+    filler = "x-filler: " + "y" * 30_000 + "\r\n"
+    answer = await converse(pod, post(body, more=filler) * 3 + post(body, more=filler + "connection: close\r\n"))
+    assert answer.count(b"HTTP/1.1 20") == 4
+
+
 @pytest.mark.parametrize(
     "garbage",
     [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n", b"GET /\xff HTTP/1.1\r\n\r\n"],
