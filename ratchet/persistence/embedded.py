@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import count
 from typing import Any
 
 import aiosqlite
@@ -187,6 +188,7 @@ async def _connect(options: DatabaseOptions, pragmas: Sequence[str]) -> aiosqlit
     opening = aiosqlite.connect(options.file, timeout=options.busy_timeout_seconds, isolation_level=None)
     # A connection that nobody could close, such as one cancelled while it opened, must not keep the process alive.
     opening._thread.daemon = True
+    _stop_once(opening)
     connection = await opening
     try:
         for pragma in pragmas:
@@ -197,6 +199,16 @@ async def _connect(options: DatabaseOptions, pragmas: Sequence[str]) -> aiosqlit
                 await connection.close()
         raise
     return connection
+
+
+def _stop_once(connection: aiosqlite.Connection) -> None:
+    """Let only the first stop wait for the driver's thread.
+
+    A statement that is cancelled twice stops it twice, and the second one would wait for ever for a thread that has
+    ended, and with it the end of the event loop.
+    """
+    stop, stops = connection.stop, count()
+    connection.stop = lambda: None if next(stops) else stop()  # type: ignore[method-assign]
 
 
 async def _end(tx: SqliteTransaction, hooks: Hooks) -> None:
