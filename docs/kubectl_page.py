@@ -19,7 +19,7 @@ _RIGHTS = (
     ("all of them", "`list` deployments, statefulsets, pods, services; `get` leases, pods"),
     ("status, signals, incidents, verify, freeze, thaw", "`create` pods/exec"),
     ("leader", "`list` events, if there are to be any"),
-    ("failover", "`patch` and `watch` leases; `watch` events"),
+    ("failover", "`patch`, `list` and `watch` leases; `list` and `watch` events"),
     (
         "drill",
         "these, `create` and `delete` pods, and what the fault needs: `delete` leases, `patch` deployments, nodes",

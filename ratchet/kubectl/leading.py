@@ -98,7 +98,6 @@ def failover(args: argparse.Namespace, out: Output) -> Exit:
     clock = SystemClock()
     chronicle = Chronicle(clock)
     with watching(release, chronicle):
-        chronicle.until(lambda: bool(chronicle.since(0.0)), within_seconds=args.within)
         asked = chronicle.note(f"{lease.pod} leads under epoch {lease.epoch}; asked to hand over to {args.to}")
         wish(release, args.to)
         done = chronicle.until(lambda: led_by_another(chronicle, asked.at, lease), within_seconds=args.within)

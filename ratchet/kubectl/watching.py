@@ -19,6 +19,10 @@ AGAIN_SECONDS = 0.3
 """Between two watches: the API server may be away."""
 
 LOOK_SECONDS = 0.02
+FIRST_SECONDS = 5.0
+"""A watch begins with what is there."""
+
+LOOK_AGAIN_SECONDS = 2
 _ELECTED = re.compile(r"under epoch (\d+)")
 
 
@@ -84,7 +88,10 @@ class Chronicle:
 
 @contextmanager
 def watching(release: Release, chronicle: Chronicle) -> Iterator[None]:
-    """Watch the release's Lease and the events about it for the time of the block."""
+    """Watch the release's Lease and the events about it for the time of the block.
+
+    Raises CommandFailed if the Lease may not be watched.
+    """
     name = str(release.lease_name)
     about = f"involvedObject.kind=Lease,involvedObject.name={name}"
     with ExitStack() as stack:
@@ -101,7 +108,15 @@ def watching(release: Release, chronicle: Chronicle) -> Iterator[None]:
         for watch in (leases, events):
             stack.callback(watch.stop)
             watch.start()
+        if not chronicle.until(lambda: bool(chronicle.since(0.0)), within_seconds=FIRST_SECONDS):
+            _ask_why(release)
         yield
+
+
+def _ask_why(release: Release) -> None:
+    """Watch once with an ear for complaints, since nothing was seen. Raises CommandFailed."""
+    watch = ("get", "lease", "--field-selector", f"metadata.name={release.lease_name}", "--watch", "--output", "name")
+    release.kube.text(*watch, f"--request-timeout={LOOK_AGAIN_SECONDS}s", bounded=False)
 
 
 class _Watch:
