@@ -114,7 +114,8 @@ class LadderRules:
     """How a limit order is repriced. Percentages of the price; seconds by the monotonic clock.
 
     step: percent added per rung against us. rungs: most rungs. stop: percent from the signal's price beyond which
-    an entry gives up. band: percent through the market of a marketable limit. Source: docs/domain.md, section 8.2.
+    an entry gives up, and from the last price known at which an exit goes without a quote. band: percent through the
+    market of a marketable limit. Source: docs/domain.md, section 8.
     """
 
     step: Decimal = Decimal("0.1")

@@ -67,6 +67,15 @@ def exit_rung(*, i: int, quote: Quote, side: Side, tick: Decimal, rules: LadderR
     return Rung(price=_on_tick(through, side, tick), done=True, marketable=True)
 
 
+def unquoted_limit(*, last: Decimal, side: Side, tick: Decimal, rules: LadderRules) -> Decimal:
+    """Return the limit of an exit or unwind for which there is no quote: `rules.stop` percent through the last price.
+
+    last: the last price known of the contract. It protects against a market that has gone far while nobody looked.
+    Source: docs/domain.md, section 8.1, D-23.
+    """
+    return _on_tick(last * (HUNDRED + side.sign * rules.stop) / HUNDRED, side, tick)
+
+
 def last_try(
     *, price: Decimal, side: Side, tick: Decimal, rules: LadderRules, signal_price: Decimal, is_option: bool
 ) -> Decimal | None:

@@ -14,7 +14,7 @@ from ratchet.broken import Broken, is_broken
 from ratchet.domain import saga
 from ratchet.domain.checks import Age, Quote, age_of, entry_price_check, price_sanity
 from ratchet.domain.instruments import Instrument, RemainderRule
-from ratchet.domain.ladder import LAST_TRY_SECONDS, entry_rung, exit_rung, last_try
+from ratchet.domain.ladder import LAST_TRY_SECONDS, entry_rung, exit_rung, last_try, unquoted_limit
 from ratchet.domain.numbers import stored
 from ratchet.domain.orders import Intent, IntentState, Purpose, Side
 from ratchet.domain.refusals import Reason
@@ -216,12 +216,23 @@ async def _drive_one(rt: Runtime, markets: Markets, claim: Claim, intent: Intent
         )
         return None if walked is None else walked.price
 
+    def protected(last: Decimal) -> Decimal:
+        return unquoted_limit(last=last, side=intent.side, tick=intent.tick, rules=rules)
+
     match intent.state:
         case IntentState.PENDING:
             if intent.step >= saga.SECOND_STEP:
                 await reach(Failpoint.K15)
             opening = _opening(state.intents)
-            answer = await submit(rt, markets, claim, intent, price_of=lambda quote: limit(0, quote), opening=opening)
+            answer = await submit(
+                rt,
+                markets,
+                claim,
+                intent,
+                price_of=lambda quote: limit(0, quote),
+                opening=opening,
+                unquoted=protected if intent.purpose is Purpose.UNWIND else None,
+            )
             if isinstance(answer, Reason):
                 return await _unsent(rt, claim, intent, answer, opening=opening)
             return answer

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from ratchet.domain.checks import Quote
 from ratchet.domain.instruments import Contract
-from ratchet.domain.ladder import exit_rung
+from ratchet.domain.ladder import exit_rung, unquoted_limit
 from ratchet.domain.orders import Intent, IntentState
 from ratchet.domain.positions import Layer, LayerStatus
 from ratchet.domain.refusals import Reason
@@ -72,7 +72,15 @@ async def drive(rt: Runtime, markets: Markets, claim: Claim, intent: Intent) -> 
             closed = await _closed_until(rt, markets, claim, intent.exchange)
             if closed is not None:
                 return closed
-            answer = await submit(rt, markets, claim, intent, price_of=lambda quote: limit(0, quote), opening=False)
+            answer = await submit(
+                rt,
+                markets,
+                claim,
+                intent,
+                price_of=lambda quote: limit(0, quote),
+                opening=False,
+                unquoted=lambda last: unquoted_limit(last=last, side=intent.side, tick=intent.tick, rules=rules),
+            )
             return None if isinstance(answer, Reason) else answer
         case IntentState.WORKING:
             return await follow(rt, markets, claim, intent, Ladder(price=limit, wait_seconds=rules.rung_seconds))

@@ -16,10 +16,14 @@ from ratchet.domain.checks import Quote
 from ratchet.domain.contracts import Right, choose_strike, future_symbol, option_symbol
 from ratchet.domain.expiries import choose_expiry
 from ratchet.domain.instruments import Contract, Form, Instrument
+from ratchet.domain.orders import Intent
+from ratchet.persistence import market
 from ratchet.runtime import Runtime
 
 T = TypeVar("T")
 _KEPT_LIMIT = 5_000
+_JUST_SEEN_SECONDS = 0.5
+"""A quote this young is the market of the moment: the price that an entry was judged by is the one it is sent at."""
 _LOOK_AHEAD_DAYS = 10
 _HOLIDAYS_AHEAD = timedelta(days=60)
 
@@ -46,6 +50,16 @@ class DayCache:
             self._kept[key] = answer
         kept: T = self._kept[key]
         return kept
+
+    def put(self, day: date, key: Hashable, answer: object) -> None:
+        """Keep the day's latest answer."""
+        if day != self._day or len(self._kept) >= _KEPT_LIMIT:
+            self._day, self._kept = day, {}
+        self._kept[key] = answer
+
+    def kept(self, day: date, key: Hashable) -> Any:
+        """Return what is kept of the day, or None."""
+        return self._kept.get(key) if day == self._day else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +88,7 @@ class Markets:
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
         self._cache = DayCache()
+        self._seen = DayCache()
 
     def today(self) -> date:
         """Return the present day at the exchanges."""
@@ -139,11 +154,31 @@ class Markets:
         for pause in pauses:
             try:
                 async with asyncio.timeout(settings.quote_timeout_seconds):
-                    return await broker.quote(exchange, symbol)
+                    quote = await broker.quote(exchange, symbol)
             except (BrokerError, TimeoutError):
                 if pause is not None:
                     await self._rt.clock.sleep(pause)
+            else:
+                self._seen.put(self.today(), (exchange, symbol), (quote, self._rt.clock.monotonic()))
+                return quote
         raise NoQuote(f"no quote of {symbol} after {len(pauses)} tries")
+
+    async def quote_just_seen(self, account: str, exchange: str, symbol: str) -> Quote:
+        """Return the quote that this process read within the last half second, else a fresh one. Raises NoQuote."""
+        seen: tuple[Quote, float] | None = self._seen.kept(self.today(), (exchange, symbol))
+        if seen is not None and self._rt.clock.monotonic() - seen[1] < _JUST_SEEN_SECONDS:
+            return seen[0]
+        return await self.quote(account, exchange, symbol)
+
+    async def last_price(self, intent: Intent) -> Decimal | None:
+        """Return the last price known of an order's contract: of today's quotes here, or of a future's last bar."""
+        seen: tuple[Quote, float] | None = self._seen.kept(self.today(), (intent.exchange, intent.symbol))
+        if seen is not None:
+            return seen[0].mid
+        if is_option(self._rt.instrument(intent.instrument)):
+            return None  # what is stored is the price of the exposure, not of one of its legs
+        async with self._rt.db.single(name="last-price") as tx:
+            return (await market.read(tx, intent.account, intent.instrument)).last_price
 
     async def for_entry(self, account: str, instrument: Instrument) -> EntryMarket:
         """Return the contracts that a new layer uses today and their price. Raises NoQuote, BrokerError."""

@@ -20,7 +20,7 @@ from ratchet.domain.orders import Intent
 from ratchet.domain.refusals import Reason
 from ratchet.execution import gatekeeper, record
 from ratchet.execution.gatekeeper import Answer, Ended, NotNow, Permit
-from ratchet.execution.markets import Markets
+from ratchet.execution.markets import Markets, NoQuote
 from ratchet.execution.turns import Again
 from ratchet.failpoints import Failpoint, reach
 from ratchet.observability import metrics
@@ -36,18 +36,28 @@ posting: set[IntentId] = set()
 
 PriceOf = Callable[[Quote], Decimal | None]
 """The limit of an order at a quote; None where the rules allow no price."""
+Unquoted = Callable[[Decimal], Decimal]
+"""The limit of an order that must go without a quote, from the last price known."""
 
 
 async def submit(
-    rt: Runtime, markets: Markets, claim: Holder, intent: Intent, *, price_of: PriceOf, opening: bool
+    rt: Runtime,
+    markets: Markets,
+    claim: Holder,
+    intent: Intent,
+    *,
+    price_of: PriceOf,
+    opening: bool,
+    unquoted: Unquoted | None = None,
 ) -> Again | Reason | None:
     """Send a PENDING intent. Returns None when its state changed, a Reason if it was ended unsent, Again to wait.
 
+    opening: it is the first order of an entry. unquoted: the order may go without a quote, at this limit.
     Raises BrokerError and NoQuote if the baseline or price cannot be read, ClaimLost, PersistenceError.
     """
-    baseline, quote = await _look(rt, markets, intent)
+    baseline, quote = await _look(rt, markets, intent, just_seen=opening, may_lack=unquoted is not None)
     await reach(Failpoint.K6)
-    price = price_of(quote)
+    price = price_of(quote) if quote is not None else await _without_quote(markets, intent, unquoted)
     if price is None:
         return Reason.UNFILLED
     match await shielded(_permitted(rt, claim, intent, baseline, price, opening=opening)):
@@ -59,14 +69,39 @@ async def submit(
             return None
 
 
-async def _look(rt: Runtime, markets: Markets, intent: Intent) -> tuple[list[str], Quote]:
+async def _look(
+    rt: Runtime, markets: Markets, intent: Intent, *, just_seen: bool, may_lack: bool
+) -> tuple[list[str], Quote | None]:
     broker = rt.broker(intent.account)
+    read = markets.quote_just_seen if just_seen else markets.quote
+
+    async def quoted() -> Quote | None:
+        try:
+            return await read(intent.account, intent.exchange, intent.symbol)
+        except NoQuote:
+            if may_lack:
+                return None
+            raise
+
     async with asyncio.TaskGroup() as group:
         book = group.create_task(broker.book())
-        quote = group.create_task(markets.quote(intent.account, intent.exchange, intent.symbol))
+        quote = group.create_task(quoted())
     if is_broken(Broken.NO_BASELINE):
         return [], quote.result()
     return [order.order_id for order in book.result() if order.symbol == intent.symbol], quote.result()
+
+
+async def _without_quote(markets: Markets, intent: Intent, unquoted: Unquoted | None) -> Decimal:
+    """Return the protected limit of an order that must not wait for a quote. Raises NoQuote if no price is known."""
+    last = None if unquoted is None else await markets.last_price(intent)
+    if unquoted is None or last is None:
+        raise NoQuote(f"no quote of {intent.symbol}, and no price of it is known")
+    limit = unquoted(last)
+    log.warning(
+        "an exit goes without a quote",
+        extra={"event": "exit_unquoted", "intent": str(intent.id), "last": str(last), "limit": str(limit)},
+    )
+    return limit
 
 
 async def _permitted(

@@ -24,6 +24,7 @@ _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity", "
 _NEVER_ROUND = 1e9
 """aiohttp rounds time-outs above this many seconds up to whole ones; ours are promises."""
 
+_UNREPEATABLE = "placeorder"
 _CRASH_POINTS = {"placeorder": Failpoint.K9, "modifyorder": Failpoint.K13, "cancelorder": Failpoint.K13}
 """Passed when the server has answered and the answer is not yet read. These calls have a budget and no pace."""
 
@@ -101,7 +102,8 @@ class Transport:
             await self._pace.turn(call)
         await self._take_slot()
         try:
-            await self._see_closed_connections()
+            if call == _UNREPEATABLE:
+                await self._see_closed_connections()
             async with self._session.post(self._url(call), body, _HEADERS, self._http_timeout, progress) as answer:
                 if (point := _CRASH_POINTS.get(call)) is not None:
                     await reach(point)
@@ -118,6 +120,8 @@ class Transport:
 
     async def _see_closed_connections(self) -> None:
         """Let the loop notice which idle connections the server has closed, so that none of them carries an order.
+
+        Any other call may be made again.
 
         The first turn of the loop polls the sockets, the second comes after what it found was handled.
         """

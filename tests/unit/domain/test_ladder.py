@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ratchet.domain.checks import Quote
 from ratchet.domain.instruments import LadderRules
-from ratchet.domain.ladder import Rung, entry_rung, exit_rung, last_try
+from ratchet.domain.ladder import Rung, entry_rung, exit_rung, last_try, unquoted_limit
 from ratchet.domain.orders import Side
 from tests.unit.domain.builders import T0
 
@@ -155,3 +155,12 @@ def test_a_rest_is_tried_once_more_a_tenth_of_a_percent_further_but_within_the_s
 ) -> None:
     found = last_try(price=D(present), side=side, tick=D("0.05"), rules=RULES, signal_price=D(1000), is_option=option)
     assert found == (None if tried is None else D(tried))
+
+
+@pytest.mark.parametrize(("side", "limit"), [(Side.SELL, "980"), (Side.BUY, "1021")])
+def test_an_exit_without_a_quote_goes_two_percent_through_the_last_price_on_the_tick(side: Side, limit: str) -> None:
+    assert unquoted_limit(last=D("1000.5"), side=side, tick=D(1), rules=RULES) == D(limit)
+
+
+def test_an_unquoted_sell_stays_above_nothing() -> None:
+    assert unquoted_limit(last=D("0.05"), side=Side.SELL, tick=D("0.05"), rules=RULES) == D("0.05")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
 from ratchet.domain.orders import IntentState, Purpose
 from ratchet.domain.positions import LayerStatus
 from ratchet.execution import follow
+from ratchet.execution.markets import DayCache
 from tests.integration.execution.whole.desk import Desk
 from tests.servers.waiting import eventually
 from tests.world import stamp
@@ -67,6 +69,31 @@ async def test_an_exit_of_all_closes_every_layer_in_one_order_for_each_contract(
     last = (await at.orders())[-1]
     assert (last["side"], last["quantity"]) == ("SELL", held)
     assert await at.world.layers() == []
+    await at.check()
+
+
+@pytest.mark.parametrize("instrument", ["GOLD_MINI", "BANK_NIFTY"])
+async def test_an_exit_without_a_quote_goes_two_percent_through_the_last_price(at: Desk, instrument: str) -> None:
+    await at.world.executed("BASE_ENTRY", instrument)
+    await at.fault("error_500_before", endpoint="quotes", unlimited=True)
+    row = await at.world.executed("EXIT", instrument)
+    assert (row["status"], row["reason"]) == ("executed", "closed")
+    bought = {order["symbol"]: Decimal(order["price"]) for order in (await at.orders()) if order["side"] == "BUY"}
+    for order in await at.orders():
+        last, limit = bought.get(order["symbol"]), Decimal(order["price"])
+        if order["side"] == "SELL" and last is not None:
+            assert Decimal("0.97") * last < limit < Decimal("0.99") * last
+    assert await at.positions() == {}
+    await at.check()
+
+
+async def test_an_option_of_which_no_price_is_known_waits_for_its_quote(at: Desk) -> None:
+    await at.world.executed("BASE_ENTRY", "BANK_NIFTY")
+    at.world.pod.markets._seen = DayCache()  # as in a process that has just started
+    await at.fault("error_500_before", endpoint="quotes", times=4)  # one look's three tries, and one more
+    row = await at.world.executed("EXIT", "BANK_NIFTY")
+    assert (row["status"], row["reason"]) == ("executed", "closed")
+    assert {intent.attempt for intent in await at.intents(row["id"])} == {1}
     await at.check()
 
 
