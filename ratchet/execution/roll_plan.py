@@ -210,7 +210,8 @@ async def fail(rt: Runtime, rolling: Rolling, step: Failed, epoch: int | None) -
             await _say(tx, rt, rolling, "failed", detail, epoch)
 
     await rt.db.run(work, name="roll-fail")
-    log.error("a roll failed", extra={"event": "rollover_failed", "rollover": rolling.origin, "why": why, "flat": flat})
+    facts = {"event": "rollover_failed", "rollover": rolling.origin, "why": why, "flat": flat}
+    log.log(logging.INFO if step.for_exit else logging.ERROR, "a roll ends here", extra=facts)
     return RolloverStatus.FAILED
 
 

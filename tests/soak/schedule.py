@@ -181,7 +181,7 @@ def _armed_leader(chance: random.Random, *, rolls: bool) -> str:
     point = chance.choice(_LEADER_POINTS) if rolls else Failpoint.K18
     action = chance.choice(list(Action))
     pause = f":{chance.uniform(*_PAST_LEADING):.1f}" if action is Action.PAUSE else ""
-    nth = chance.randint(10, 200) if point is Failpoint.K20 else 1 if point is Failpoint.K18 else chance.randint(1, 6)
+    nth = chance.randint(10, 200) if point is Failpoint.K20 else 1 if point is Failpoint.K18 else chance.randint(1, 3)
     return f"{point}:{action}{pause}:{nth}"
 
 
