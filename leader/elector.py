@@ -190,13 +190,14 @@ class Elector:
             log.warning("leading no more: %s", lost, extra={"event": "leadership_lost", "why": str(lost)})
             self._announce(Moment.LEADERSHIP_LOST, f"{self.identity} leads no more: {lost}")
         finally:
+            by_itself = working.done() and leadership.valid
             leadership.end()
             self.standing.epoch = None
             metrics.LEADER.set(0)
             metrics.LEADER_EPOCH.set(0)
             working.cancel()
             await self._ended(working)
-        self._report(working)
+        self._report(working, by_itself=by_itself)
         await self._release()
         if not self._stopping.is_set():
             await self._pause_until(self._now() + pauses * self._times.retry_period * random.uniform(1, 1 + JITTER))
@@ -218,6 +219,8 @@ class Elector:
                     return to
                 case found:
                     await self._pause_until(getattr(found, "until", self._now()), working)
+        if not leadership.valid:
+            raise LeadershipLost("the right to act ended before the lease was renewed")  # and the work knew it first
         return None
 
     async def _ended(self, working: asyncio.Task[None]) -> None:
@@ -314,15 +317,16 @@ class Elector:
             for task in waits:
                 task.cancel()
 
-    def _report(self, working: asyncio.Task[None]) -> None:
-        """Say why the work ended, if it did so by itself."""
-        if working.cancelled():
-            return
-        error = working.exception()
+    def _report(self, working: asyncio.Task[None], *, by_itself: bool) -> None:
+        """Say why the work ended. by_itself: before it was told to, and while it had the right to act."""
+        error = None if working.cancelled() else working.exception()
         if isinstance(error, LeadershipLost):
-            metrics.LEADER_FENCED_OUT.inc()
-            log.warning("the database knows a later leader", extra={"event": "fenced_out", "why": str(error)})
-            self._announce(Moment.FENCED_OUT, f"{self.identity} was fenced out: {error}")
+            if by_itself:
+                metrics.LEADER_FENCED_OUT.inc()
+                log.warning("the database knows a later leader", extra={"event": "fenced_out", "why": str(error)})
+                self._announce(Moment.FENCED_OUT, f"{self.identity} was fenced out: {error}")
+            else:
+                log.info("the duties ended: %s", error, extra={"event": "duties_ended"})
         elif error is not None:
             log.error("the duties failed", exc_info=error, extra={"event": "duties_failed"})
 

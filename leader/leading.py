@@ -97,6 +97,7 @@ class Leader:
             pool_size=ELECTION_CONNECTIONS,
             report_pool_size=1,
             lock_timeout_seconds=self._settings.renew_deadline_seconds,
+            busy_timeout_seconds=self._settings.request_timeout_seconds,
         )
         db = Database(options, clock=rt.clock, observe=database_observed)
         beating = asyncio.create_task(

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from leader.announcing import Moment
 from leader.election import Times
 from leader.elector import Elector
 from leader.leadership import Leadership, LeadershipLost
@@ -26,6 +27,7 @@ class Process:
         self.leadership: Leadership | None = None
         self.epochs: list[int] = []
         self.fails: Exception | None = None
+        self.may_fail = asyncio.Event()
         self.slow_to_end = asyncio.Event()
         self.slow_to_end.set()
         self.elector = Elector(lease=lease, fence=fence, identity=name, times=TIMES, clock=clock, now=clock.monotonic)
@@ -35,9 +37,10 @@ class Process:
         self.leadership = leadership
         self.epochs.append(leadership.epoch)
         try:
+            if self.fails is None:
+                await self.may_fail.wait()
             if self.fails is not None:
                 raise self.fails
-            await asyncio.Event().wait()
         finally:
             await self.slow_to_end.wait()
             self.leadership = None
@@ -227,6 +230,42 @@ async def test_a_leader_that_was_frozen_past_its_lease_knows_that_it_may_not_act
         assert not held.valid
         with pytest.raises(LeadershipLost):
             held.check()
+
+
+async def test_work_that_notices_first_that_the_right_to_act_has_ended_was_not_fenced_out() -> None:
+    async with a_world() as world:
+        told = list[Moment]()
+        a = world.start("a")
+        a.elector._announce = lambda moment, _: told.append(moment)
+        await world.run(1)
+        held = a.leadership
+        assert held is not None
+        a.fails = LeadershipLost("noticed")
+        a.may_fail.set()
+        held.end()
+        await world.run(1)
+        assert Moment.LEADERSHIP_LOST in told and Moment.FENCED_OUT not in told
+
+
+async def test_work_that_falls_silent_loses_the_lease_and_work_that_does_not_end_keeps_it_from_the_next_election() -> (
+    None
+):
+    async with a_world() as world:
+        a = world.start("a")
+        await world.run(1)
+        heard_at = world.clock.monotonic()
+        a.elector._heard_at = lambda: heard_at
+        a.slow_to_end.clear()
+        await world.run(8)
+        assert a.leadership is not None and not a.leadership.valid
+        assert world.lease.record is not None and world.lease.record.holder == "a", "given back while work goes on"
+        b = world.start("b")
+        await world.run(11)
+        assert b.leads and a.epochs == [1]
+        a.elector._heard_at = lambda: float("inf")
+        a.slow_to_end.set()
+        await world.run(5)
+        assert world.lease.record.holder == "b" and b.leads and a.leadership is None
 
 
 async def test_the_server_is_not_asked_more_often_than_the_period_says() -> None:
