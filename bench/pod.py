@@ -25,6 +25,7 @@ from ratchet.execution.accept import Acceptor
 from ratchet.execution.pod import Pod
 from ratchet.observability import context
 from ratchet.observability import logging as log_lines
+from service.command import settle
 from service.drain import Drain
 from service.serving import serve
 
@@ -55,6 +56,7 @@ async def _serve(settings: Settings, *, accept_only: bool, profile: Path | None)
             await stop.wait()
             accepting.cancel()
 
+        settle()
         with _profiled(profile):
             await serve(
                 rt,

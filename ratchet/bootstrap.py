@@ -18,7 +18,7 @@ from ratchet.brokers.openalgo.session import create_session
 from ratchet.brokers.openalgo.transport import Timeouts
 from ratchet.clock import Clock, SystemClock
 from ratchet.config import LoadedPortfolio, Settings, load_portfolio
-from ratchet.coordination import Hints, NoHints, RedisHints
+from ratchet.coordination import Hints, NoHints
 from ratchet.coordination.breaker import Breaker
 from ratchet.execution.resolve import lock_is_free
 from ratchet.observability import metrics
@@ -144,6 +144,8 @@ def _sweep(folder: Path) -> None:
 def _hints(settings: Settings, clock: Clock) -> Hints:
     if settings.redis_url is None:
         return NoHints()
+    from ratchet.coordination.redis import RedisHints  # weighs megabytes, for whoever has no Redis in vain
+
     return RedisHints(
         settings.redis_url.get_secret_value(),
         clock,

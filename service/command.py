@@ -20,6 +20,9 @@ from service.serving import serve
 
 log = logging.getLogger(__name__)
 
+_COLLECT_AFTER = 10_000
+"""New objects between two collections of the youngest; Python's own 700 is some ten requests."""
+
 EXIT_CONFIGURATION = 2
 """The settings are not valid: starting again will not help."""
 
@@ -46,9 +49,15 @@ async def _serve(settings: Settings, senders: LoadedPortfolio) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, drain.request)
         pod = Pod(rt)
-        gc.freeze()  # what was imported stays: no later collection need look through it
+        settle()
         await serve(rt, pod.acceptor.accept, senders, pod.run, drain=drain, on_listening=_say)
     log.info("ended in order", extra={"event": "ended"})
+
+
+def settle() -> None:
+    """Tell the collector that the start is over: what was imported stays, and requests leave few cycles behind."""
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 def _say(port: int) -> None:

@@ -85,11 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Stop the time of a head, and offer the request a short way to answer. Raises _TooLong, which ends parsing."""
         self.head_since = None
-        if (
-            self._at_hand
-            > HEAD_LIMIT_BYTES
-            < len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        ):
+        if self._at_hand > HEAD_LIMIT_BYTES and self._head_size() > HEAD_LIMIT_BYTES:
             self.refuse(Problem.TOO_LARGE, _LONG_HEAD, linger=True)
             raise _TooLong
         super().on_headers_complete()
@@ -104,6 +100,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     @property
     def _answering(self) -> bool:

@@ -6,14 +6,16 @@ import copy
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ratchet.clock import Clock, SystemClock
-from ratchet.persistence.embedded import SqliteBackend
 from ratchet.persistence.errors import DatabaseUnavailable, PersistenceError
 from ratchet.persistence.hot.backend import PostgresBackend
 from ratchet.persistence.options import DatabaseOptions as DatabaseOptions
 from ratchet.persistence.transaction import DialectName, Hook, Hooks, Transaction
+
+if TYPE_CHECKING:
+    from ratchet.persistence.embedded import SqliteBackend
 
 T = TypeVar("T")
 Work = Callable[[Transaction], Awaitable[T]]
@@ -37,9 +39,7 @@ class Database:
         self._closed = False
         self._observe = observe
         self._guard: Guard | None = None
-        self._backend: PostgresBackend | SqliteBackend = (
-            PostgresBackend(options, self._clock) if self.dialect == "postgresql" else SqliteBackend(options)
-        )
+        self._backend = self._chosen()
 
     def behind(self, guard: Guard) -> Self:
         """Return the same database, on the same connections, where every transaction that may write asks `guard` first.
@@ -49,6 +49,13 @@ class Database:
         guarded = copy.copy(self)
         guarded._guard = guard
         return guarded
+
+    def _chosen(self) -> PostgresBackend | SqliteBackend:
+        if self.dialect == "postgresql":
+            return PostgresBackend(self.options, self._clock)
+        from ratchet.persistence.embedded import SqliteBackend  # its driver weighs megabytes, elsewhere in vain
+
+        return SqliteBackend(self.options)
 
     async def open(self) -> None:
         """Prove that the database can be reached. Raises DatabaseUnavailable; may be tried again."""

@@ -13,6 +13,7 @@ EDGES: frozenset[str] = frozenset(
         "ratchet/brokers/openalgo/transport.py",  # whatever ended a call, how far it had come decides what it proves
         "service/gate.py",  # a request: answered as an internal problem, whatever it was
         "ratchet/execution/accept.py",  # a batch that breaks is refused, its senders send again, the next one goes on
+        "ratchet/execution/repeats.py",  # a read that breaks leaves its redeliveries to the accept, a note is only lost
         "ratchet/execution/worker.py",  # a signal that raises is poisoned, the queue behind it moves on
     }
 )

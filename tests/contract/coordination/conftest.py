@@ -9,9 +9,10 @@ import pytest
 import pytest_asyncio
 
 from ratchet.clock import SystemClock
-from ratchet.coordination import Hints, NoHints, RedisHints
+from ratchet.coordination import Hints, NoHints
 from ratchet.coordination.base import Answer, Operation
 from ratchet.coordination.breaker import Breaker
+from ratchet.coordination.redis import RedisHints
 from tests.servers.process import free_port
 from tests.servers.valkey import ValkeyServer
 

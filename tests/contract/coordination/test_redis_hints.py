@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ratchet.coordination import RedisHints
 from ratchet.coordination.base import Answer, Operation
 from ratchet.coordination.breaker import Circuit
+from ratchet.coordination.redis import RedisHints
 from tests.contract.coordination.conftest import MakeHints, Seen, redis_hints
 from tests.servers.valkey import ValkeyServer
 from tests.servers.waiting import eventually
