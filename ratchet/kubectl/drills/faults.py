@@ -84,7 +84,8 @@ def delete_lease(scene: Scene) -> Iterator[Recovered]:
         threading.Event().wait(PUT_BACK_SECONDS)
     finally:
         if scene.release.lease() is None:
-            scene.kube.text("create", "-f", "-", stdin=json.dumps(bare))
+            # As the chart's own tool would own it, or its next upgrade would find a conflict.
+            scene.kube.text("apply", "--server-side", "--field-manager=helm", "-f", "-", stdin=json.dumps(bare))
             scene.chronicle.note("the Lease is put back: no leader has the right to create it")
     yield scene.led_again
 

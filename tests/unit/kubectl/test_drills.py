@@ -24,7 +24,7 @@ from tests.unit.kubectl.fake import FakeKubectl, answer
 from tests.unit.kubectl.objects import PODS, deployment, health, items, labels, lease, pod, stands
 
 NEXT = Lease(lease("leader-b_uid_2", 4))
-MUTE = ("delete", "scale", "rollout", "drain", "uncordon", "annotate", "create")
+MUTE = ("delete", "scale", "rollout", "drain", "uncordon", "annotate", "apply")
 
 
 def scene(fake: FakeKubectl, *, pods: tuple[Any, ...] = PODS, **options: Any) -> Scene:
@@ -125,8 +125,8 @@ def test_a_deleted_lease_is_put_back_only_if_no_leader_makes_it(
     with FAULTS["delete-lease"](where) as recovered:
         where.chronicle.saw_lease("DELETED", Lease(lease()))
         assert not recovered()
-    assert verbs(fake) == ["delete lease ratchet-leader", *([] if made_again else ["create -f -"])]
-    for bare in fake.stdin("create", "-f", "-"):
+    assert verbs(fake) == ["delete lease ratchet-leader", *([] if made_again else ["apply -f -"])]
+    for bare in fake.stdin("apply", "--server-side", "--field-manager=helm", "-f", "-"):
         assert bare["metadata"]["labels"] == labels("leader")
         assert bare["metadata"]["annotations"] == {"meta.helm.sh/release-name": "ratchet"}
         assert "spec" not in bare
