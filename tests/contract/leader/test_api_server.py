@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ratchet.persistence.options import DatabaseOptions
 from tests.contract.leader.places import Place, kubernetes_lease, leading, several
 from tests.contract.leader.promises import ClusterPromises
 from tests.fakes.api_server import ApiServer, an_api_server
+from tests.integration.persistence.proxy import proxy_to
 from tests.servers.waiting import eventually
 
 TIMES = Times(lease_duration=2, renew_deadline=1.2, retry_period=0.2, request_timeout=0.5)
@@ -181,3 +184,35 @@ async def test_writes_whose_answers_are_lost_do_not_end_leadership(place: Place,
         server.deaf = False
         await eventually(lambda: (processes[0].elector.standing.renewed_at or 0.0) > renewed + 1)
         assert len(processes[0].epochs) == 1
+
+
+async def test_one_that_is_cut_off_from_the_api_server_is_followed_and_stands_by_when_it_is_back(
+    place: Place, tmp_path: Path
+) -> None:
+    leads_there = (tmp_path / "kubeconfig").read_text()
+    (port,) = re.findall(r"127\.0\.0\.1:(\d+)", leads_there)
+    async with proxy_to(int(port)) as proxy:
+        path = tmp_path / "by-proxy"
+        path.write_text(leads_there.replace(f":{port}", f":{proxy.port}"))
+
+        async def by_proxy() -> KubernetesLease:
+            return await kubernetes_lease(path, NAME, TIMES)
+
+        async with several(replace(place, another=by_proxy), "cut off") as alone:
+            (apart,) = alone
+            await eventually(lambda: apart.leads, within=10)
+            async with several(place, "whole") as others:
+                (whole,) = others
+                proxy.frozen = True
+                both: list[bool] = []
+
+                def followed() -> bool:
+                    both.append(apart.leads and whole.leads)
+                    return whole.leads
+
+                await eventually(followed, within=10)
+                proxy.frozen = False
+                proxy.cut_all()
+                await eventually(lambda: apart.elector.standing.holder == whole.elector.identity, within=10)
+                assert not any(both) and whole.leads and not apart.leads
+                assert whole.epochs == [apart.epochs[-1] + 1]
