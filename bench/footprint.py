@@ -22,14 +22,14 @@ _FILL = """
 INSERT INTO signal_log (account, fingerprint, signal_ts, id, seq, strategy, instrument, kind, layer, source, payload,
     payload_hash, status, reason, received_at, lease_until, processed_at, terminal_at)
 SELECT 'load-' || lpad((n %% 200 + 1)::text, 2, '0'), md5(n::text) || md5((-n)::text), at, gen_random_uuid(),
-    nextval('signal_seq'), 'trend', 'GOLD_MINI', 'BASE_ENTRY', 'Long_1', 'webhook', '{"lots": 2, "price": "134870"}',
+    nextval('signal_seq'), 'trend', 'GOLD_MINI', 'PYRAMID', 'Long_6', 'webhook', '{"lots": 2, "price": "134870"}',
     md5(n::text) || md5(n::text), 'executed', 'filled', at, at, at, at
 FROM (SELECT n, now() - interval '1 minute' - n * %(apart)s * interval '1 second' AS at
     FROM generate_series(%(first)s, %(last)s) AS n) AS made
 """
 _PART = 500_000
 _REACH = timedelta(days=25)
-"""The rows lie as far back as the new signals, so in the same partitions."""
+"""The rows lie as far back as the new signals, so in the same partitions; none makes a new signal a duplicate."""
 
 
 def measure_start(place: Place, *, signals: int) -> list[Section]:
@@ -94,6 +94,8 @@ def measure_rows(place: Place, *, few: int, many: int, rounds: int, count: int) 
                 requests = stream.entries(count)
                 for database, pod in pods.items():
                     load = drive(pod.port, requests, CLIENTS)
+                    if load.statuses[202] != count:
+                        raise RuntimeError(f"unexpected answers: {load.statuses}")
                     if n:  # the first round warms up
                         found[database] += load.latencies
     medians = {database: sorted(all_of)[len(all_of) // 2] for database, all_of in found.items()}
