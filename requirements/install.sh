@@ -24,9 +24,13 @@ echo "installing from $lock" >&2
 # A path file and a launcher do what an editable install does, without a build backend from outside the lock.
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 pwd > "$site/ratchet-source.pth"
-launcher="$venv/bin/ratchet"
-cat > "$launcher" <<END
+launch() { # NAME MODULE FUNCTION
+    cat > "$venv/bin/$1" <<END
 #!/bin/sh
-exec "$(cd "$venv" && pwd)/bin/python" -c 'import sys; sys.argv[0] = "ratchet"; from ratchet.cli import main; sys.exit(main())' "\$@"
+exec "$(cd "$venv" && pwd)/bin/python" -c 'import sys; sys.argv[0] = "$1"; from $2 import $3; sys.exit($3())' "\$@"
 END
-chmod +x "$launcher"
+    chmod +x "$venv/bin/$1"
+}
+launch ratchet ratchet.cli main
+launch kubectl-ratchet ratchet.kubectl main
+launch kubectl_complete-ratchet ratchet.kubectl complete
