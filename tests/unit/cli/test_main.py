@@ -146,6 +146,38 @@ def test_status_complains_about_open_incidents(capsys: pytest.CaptureFixture[str
         assert output_of(capsys, "status", "--url", service.url)[0] == Exit.FOUND
 
 
+def test_status_counts_what_waits_by_what_it_waits_for(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (200, {"items": [{"id": "1"}, {"id": "2"}], "next": None})
+    with answering(HEALTH, EMPTY, EMPTY, page, EMPTY, page) as service:
+        _, out, _ = output_of(capsys, "status", "--url", service.url, "--json")
+    assert json.loads(out)["queue"] == {"accepted": 2, "processing": 0, "review": 2}
+    assert [path.partition("status=")[2].partition("&")[0] for _, path, *_ in service.asked[3:]] == [
+        "accepted",
+        "processing",
+        "review",
+    ]
+
+
+def test_signals_are_listed_as_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    signal = {
+        "received_at": "2027-01-11T05:30:00.123456Z",
+        "account": "main",
+        "instrument": "COPPER",
+        "kind": "BASE_ENTRY",
+        "layer": "Long_1",
+        "status": "review",
+        "reason": None,
+        "id": "5e1f",
+    }
+    words = ("--instrument", "copper", "--status", "review", "--most", "3")
+    with answering((200, {"items": [signal], "next": None})) as service:
+        code, out, _ = output_of(capsys, "signals", "--url", service.url, *words)
+    assert code == Exit.OK
+    assert "2027-01-11T05:30:00\tmain\tCOPPER\tBASE_ENTRY\tLong_1\treview\t\t5e1f" in out
+    asked = service.asked[0][1]
+    assert [one for one in ("instrument=COPPER", "status=review", "limit=3") if one not in asked] == []
+
+
 def test_positions_are_listed_with_what_they_hold(capsys: pytest.CaptureFixture[str]) -> None:
     position = {
         "account": "main",
