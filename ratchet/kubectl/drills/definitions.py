@@ -216,6 +216,7 @@ FAULT_COMMAND = """\
 What kubectl cannot do is done by a command of yours, given as --fault-command. It is run with one of
   hang-api | resume-api          the API server accepts connections and answers nothing; and again as usual
   cut NODE | heal NODE           the node has no network; and has it again
-and has to end with 0 once it is done. Given, it also kills and pauses from outside the container:
+and has to end with 0 as soon as it is done: times count from then. Given, it also kills and pauses, from outside the
+container:
   kill NAMESPACE POD CONTAINER   SIGKILL to the container's first process
   freeze | thaw NAMESPACE POD CONTAINER"""

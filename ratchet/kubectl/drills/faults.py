@@ -43,8 +43,7 @@ def delete_leader(scene: Scene) -> Iterator[Recovered]:
 def kill_leader(scene: Scene) -> Iterator[Recovered]:
     """SIGKILL the leader's process; in the end replace its pod, so that no back-off slows the next run."""
     pod = scene.led.pod
-    scene.begin(f"SIGKILL to the leader in {pod}")
-    _signal(scene, pod, "KILL", "kill")
+    _signal(scene, pod, "KILL", "kill", f"SIGKILL to the leader in {pod}")
     try:
         yield scene.led_again
     finally:
@@ -55,13 +54,12 @@ def kill_leader(scene: Scene) -> Iterator[Recovered]:
 def pause_leader(scene: Scene) -> Iterator[Recovered]:
     """SIGSTOP the leader's process until another leads, then SIGCONT."""
     pod = scene.led.pod
-    scene.begin(f"SIGSTOP to the leader in {pod}")
-    _signal(scene, pod, "STOP", "freeze")
     try:
+        _signal(scene, pod, "STOP", "freeze", f"SIGSTOP to the leader in {pod}")
         yield scene.led_again
     finally:
         _signal(scene, pod, "CONT", "thaw")
-        scene.chronicle.note(f"SIGCONT to the old leader in {pod}")
+        scene.chronicle.note(f"the old leader in {pod} goes on")
 
 
 @contextmanager
@@ -170,9 +168,9 @@ def cut_node(scene: Scene) -> Iterator[Recovered]:
     if scene.fault_command is None:
         scene.outside("cut", "NODE")
     node = _storeless_node_of_the_leader(scene)
-    scene.begin(f"{node} is cut from the network; {scene.led.pod} leads there")
     try:
         scene.outside("cut", node)
+        scene.begin(f"{node} is cut from the network; {scene.led.pod} leads there")
         yield scene.led_again
         rest = CUT_SECONDS - (scene.clock.monotonic() - scene.fault_at)
         threading.Event().wait(max(0.0, rest))
@@ -197,11 +195,19 @@ FAULTS: Mapping[str, Fault] = {
 """The fault of each drill."""
 
 
-def _signal(scene: Scene, pod: str, name: str, action: str) -> None:
-    """Send a signal to the leader's process: from inside, where process 1 cannot be reached but its child can."""
+def _signal(scene: Scene, pod: str, name: str, action: str, begins: str = "") -> None:
+    """Send a signal to the leader's process: from inside, where process 1 cannot be reached but its child can.
+
+    begins: what the fault is called, if this is it. Times count from before a call of kubectl, so that its own time is
+    in them; but from the end of a command from outside, which may have to prepare for long.
+    """
     if scene.fault_command is not None:
         scene.outside(action, scene.release.namespace, pod, "leader")
+        if begins:
+            scene.begin(begins)
         return
+    if begins:
+        scene.begin(begins)
     done = scene.kube.inside(pod, "leader", "sh", "-c", f"kill -{name} {CHILD}")
     if done.code != 0:
         raise Inconclusive(f"the leader's process in {pod} cannot be sent {name}: {done.err or done.code}")
