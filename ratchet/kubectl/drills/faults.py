@@ -58,8 +58,7 @@ def pause_leader(scene: Scene) -> Iterator[Recovered]:
         _signal(scene, pod, "STOP", "freeze", f"SIGSTOP to the leader in {pod}")
         yield scene.led_again
     finally:
-        _signal(scene, pod, "CONT", "thaw")
-        scene.chronicle.note(f"the old leader in {pod} goes on")
+        _go_on(scene, pod)
 
 
 @contextmanager
@@ -211,6 +210,15 @@ def _signal(scene: Scene, pod: str, name: str, action: str, begins: str = "") ->
     done = scene.kube.inside(pod, "leader", "sh", "-c", f"kill -{name} {CHILD}")
     if done.code != 0:
         raise Inconclusive(f"the leader's process in {pod} cannot be sent {name}: {done.err or done.code}")
+
+
+def _go_on(scene: Scene, pod: str) -> None:
+    """Let a paused leader go on; if it cannot be told to, its liveness probe starts it anew a minute later."""
+    try:
+        _signal(scene, pod, "CONT", "thaw")
+        scene.chronicle.note(f"the old leader in {pod} goes on")
+    except (Inconclusive, CommandFailed) as failure:
+        scene.notes.append(f"the old leader was not told to go on: {failure}")
 
 
 def _forget(scene: Scene, pod: str) -> None:
