@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 _READ_SECONDS = 0.5
 """A read that takes longer leaves its signals to the way of new ones, which has the time to answer them no."""
 
+_WRITE_SECONDS = 2.0
+"""Longest write of the journal; in an orderly stop it is waited for."""
+
 _NOTES_PAUSE_SECONDS = 0.1
 """Between two writes of the journal, so that a flood of redeliveries costs few commits. No answer waits for it."""
 
@@ -87,7 +90,7 @@ class Repeats:
             self._some_notes.set()
 
     async def run(self) -> None:
-        """Read and write until cancelled; what still waits is left to the way of new signals."""
+        """Read and write until cancelled; the journal is then written, and who still waits goes the way of new signals."""
         self._running = True
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -96,6 +99,7 @@ class Repeats:
         finally:
             self._running = False
             _answer(self._asked, {})
+            await self._write_notes()
 
     async def _keep_reading(self) -> None:
         while True:
@@ -121,13 +125,18 @@ class Repeats:
         while True:
             await self._some_notes.wait()
             self._some_notes.clear()
-            notes, self._notes = self._notes, []
-            try:
-                async with self._rt.db.single(name="note-duplicates") as tx:
-                    await accepting.note_duplicates(tx, notes, actor=self._rt.boot_id)
-            except Exception as error:  # noqa: BLE001 - the edge of a batch: these are answered already
-                log.info("redeliveries not journalled", extra={"event": "notes_lost", "error": str(error)})
+            await self._write_notes()
             await self._rt.clock.sleep(_NOTES_PAUSE_SECONDS)
+
+    async def _write_notes(self) -> None:
+        notes, self._notes = self._notes, []
+        if not notes:
+            return
+        try:
+            async with asyncio.timeout(_WRITE_SECONDS), self._rt.db.single(name="note-duplicates") as tx:
+                await accepting.note_duplicates(tx, notes, actor=self._rt.boot_id)
+        except Exception as error:  # noqa: BLE001 - the edge of a batch: these are answered already
+            log.info("redeliveries not journalled", extra={"event": "notes_lost", "error": str(error)})
 
 
 def _answer(batch: Iterable[_Asked], found: dict[int, Known]) -> None:

@@ -13,6 +13,7 @@ from ratchet.domain.identity import AccountId, StrategyId
 from ratchet.domain.signals import Source
 from ratchet.domain.webhook import parse
 from ratchet.execution.accept import Acceptor
+from ratchet.execution.repeats import Repeats
 from ratchet.execution.submission import Duplicate, NotDurable, Submission
 from ratchet.persistence import accepting
 from tests.integration.execution.whole.desk import Desk, desk
@@ -55,6 +56,19 @@ async def test_the_same_signal_again_is_answered_with_the_first_row(at: Desk) ->
     assert first.duplicate is None
     assert (second.id, second.duplicate) == (first.id, Duplicate.EXACT)
     assert await at.signals() == 1
+
+
+async def test_an_orderly_stop_journals_what_was_answered(at: Desk) -> None:
+    receipt = await at.world.send("BASE_ENTRY", timestamp=stamp(100))
+    row = await at.world.row(receipt.id)
+    repeats = Repeats(at.world.rt)
+    running = asyncio.create_task(repeats.run())
+    await asyncio.wait([running], timeout=0)
+    (stored,) = (await repeats.stored([(AccountId(ACCOUNT), row["fingerprint"], row["signal_ts"])])).values()
+    repeats.note(stored, "request", by="recent")
+    running.cancel()
+    await asyncio.wait([running], timeout=PATIENCE)
+    assert await notes_on(at, receipt.id) == [("duplicate", "recent")]
 
 
 async def test_another_message_under_the_same_fingerprint_is_noted_as_a_conflict(at: Desk) -> None:
