@@ -90,7 +90,7 @@ class Repeats:
             self._some_notes.set()
 
     async def run(self) -> None:
-        """Read and write until cancelled; the journal is then written, and who still waits goes the way of new signals."""
+        """Read and write until cancelled; then the journal is written, and who still waits goes the way of new ones."""
         self._running = True
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -135,6 +135,9 @@ class Repeats:
         try:
             async with asyncio.timeout(_WRITE_SECONDS), self._rt.db.single(name="note-duplicates") as tx:
                 await accepting.note_duplicates(tx, notes, actor=self._rt.boot_id)
+        except asyncio.CancelledError:
+            self._notes = [*notes, *self._notes]  # the write of the orderly stop has them once more
+            raise
         except Exception as error:  # noqa: BLE001 - the edge of a batch: these are answered already
             log.info("redeliveries not journalled", extra={"event": "notes_lost", "error": str(error)})
 

@@ -63,7 +63,6 @@ async def test_an_orderly_stop_journals_what_was_answered(at: Desk) -> None:
     row = await at.world.row(receipt.id)
     repeats = Repeats(at.world.rt)
     running = asyncio.create_task(repeats.run())
-    await asyncio.wait([running], timeout=0)
     (stored,) = (await repeats.stored([(AccountId(ACCOUNT), row["fingerprint"], row["signal_ts"])])).values()
     repeats.note(stored, "request", by="recent")
     running.cancel()
