@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +73,8 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
         fault_command=args.fault_command,
         note=args.note,
     )
-    data = Drilling(drill, release, options, _say).go(product).data()
+    with _ended_in_order():
+        data = Drilling(drill, release, options, _say).go(product).data()
     text = markdown(data)
     files = keep(data, text, args.folder)
     if out.as_json:
@@ -79,6 +83,17 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
         print(text)
         out.line(f"kept as {files[1]} and {files[0]}")
     return Exit.OK if data["verdict"] == "pass" else Exit.FOUND
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM end a drill as Ctrl-C does, so that what is broken is mended, and Ctrl-C even in the background."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def is_live(product: dict[str, Any]) -> str:

@@ -18,9 +18,12 @@ calls = folder / "calls.jsonl"
 stdin = sys.stdin.read() if "-" in given else None
 with calls.open("a") as file:
     file.write(json.dumps({{"words": given, "stdin": stdin}}) + "\\n")
-for number, rule in enumerate(json.loads((folder / "rules.json").read_text())):
+def in_order(words, given):
     rest = iter(given)
-    if all(word in rest for word in rule["words"]):
+    return all(word in rest for word in words)
+made = [json.loads(line)["words"] for line in calls.read_text().splitlines()]
+for number, rule in enumerate(json.loads((folder / "rules.json").read_text())):
+    if in_order(rule["words"], given) and (not rule["after"] or any(in_order(rule["after"], one) for one in made)):
         count = folder / f"count-{{number}}"
         seen = int(count.read_text()) if count.exists() else 0
         count.write_text(str(seen + 1))
@@ -52,13 +55,13 @@ class FakeKubectl:
         program.chmod(0o755)
         self._write()
 
-    def when(self, *words: str, says: Any = "", err: str = "", code: int = 0) -> None:
-        """Answer a call in which these words stand in this order."""
-        self.turns(*words, answers=[answer(says, err=err, code=code)])
+    def when(self, *words: str, says: Any = "", err: str = "", code: int = 0, after: tuple[str, ...] = ()) -> None:
+        """Answer a call in which these words stand in this order; `after`: only once such a call was made."""
+        self.turns(*words, answers=[answer(says, err=err, code=code)], after=after)
 
-    def turns(self, *words: str, answers: list[dict[str, Any]]) -> None:
+    def turns(self, *words: str, answers: list[dict[str, Any]], after: tuple[str, ...] = ()) -> None:
         """The same with answers in turn, the last one again and again."""
-        self.rules.append({"words": words, "answers": answers})
+        self.rules.append({"words": words, "answers": answers, "after": after})
         self._write()
 
     def calls(self, *words: str) -> list[list[str]]:
