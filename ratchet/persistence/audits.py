@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy import BigInteger, and_, bindparam, case, func, or_, select
 from sqlalchemy.sql.elements import ClauseElement
@@ -75,11 +76,19 @@ DIRECT: Mapping[str, ClauseElement] = {
 """Invariants that one query answers."""
 
 _LEGS_TWICE = (
-    select(i.account, i.origin, i.leg, func.count().label("done"))
+    select(
+        i.account,
+        i.origin,
+        i.leg,
+        func.count().label("done"),
+        func.sum(i.quantity).label("units"),
+        func.min(i.lot_size).label("lot_size"),
+    )
     .where(i.purpose.in_(_ROLLS), i.state.in_([str(IntentState.FILLED), str(IntentState.WORKING)]))
     .group_by(i.account, i.origin, i.leg)
     .having(func.count() > 1)
 )
+_ROLLED_LOTS = select(rollover.c.detail).where(rollover.c.id == bindparam("id", type_=rollover.c.id.type))
 _ROLLS_BESIDE = (
     select(rollover.c.position_id, func.count().label("unfinished"))
     .where(UNFINISHED_ROLL)
@@ -209,7 +218,15 @@ async def slots(tx: Transaction) -> list[Row]:
 
 async def rolls(tx: Transaction) -> list[Row]:
     """I16: legs of a roll that were done twice, and layers with two rolls that have not ended."""
-    return [*await tx.all(_LEGS_TWICE), *await tx.all(_ROLLS_BESIDE)]
+    twice = [row for row in await tx.all(_LEGS_TWICE) if not await _in_slices(tx, row)]
+    return [*twice, *await tx.all(_ROLLS_BESIDE)]
+
+
+async def _in_slices(tx: Transaction, leg: Row) -> bool:
+    """Whether a leg has several orders because the exchange takes only so many units in one."""
+    roll = await tx.first(_ROLLED_LOTS, id=UUID(leg["origin"]))
+    lots: int = ((roll and roll["detail"]) or {}).get("lots", 0)
+    return int(leg["units"]) <= lots * int(leg["lot_size"])
 
 
 async def epochs(tx: Transaction) -> list[Row]:

@@ -6,13 +6,15 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import select, text
 
 from ratchet.brokers.audit_book import AuditBook
 from ratchet.domain.orders import IntentState, Side
 from ratchet.domain.signals import SignalStatus
 from ratchet.execution.auditor import MEANINGS, audit
 from ratchet.persistence import control, incidents, rollovers
+from ratchet.persistence.tables import rollover
 from ratchet.persistence.transaction import Transaction
 from ratchet.runtime import Runtime
 from tests.contract.persistence.rows import EVENT, STAMP, add_intent, add_signal, an_event
@@ -328,11 +330,32 @@ async def test_i15_a_fingerprint_that_is_stored_twice(rt: Runtime) -> None:
 
 async def test_i16_a_leg_of_a_roll_that_was_done_twice(rt: Runtime) -> None:
     async def rows(tx: Transaction) -> None:
+        roll = str(uuid4())
         for attempt in (1, 2):
-            await add_intent(tx, IntentState.FILLED, purpose="roll_open", origin="roll", attempt=attempt)
+            await add_intent(tx, IntentState.FILLED, purpose="roll_open", origin=roll, attempt=attempt)
 
     await seed(rt, rows)
     assert await violated(rt) == {"I16"}
+
+
+@pytest.mark.parametrize(("lots", "found"), [(2, set[str]()), (1, {"I16"})])
+async def test_i16_allows_the_slices_of_a_leg(rt: Runtime, lots: int, found: set[str]) -> None:
+    async def rows(tx: Transaction) -> None:
+        layer = await add_layer(tx, 0)
+        assert await rollovers.begin(tx, layer, old_contract="A", detail={"lots": lots})
+        (roll,) = await tx.all(select(rollover.c.id))
+        for attempt in (1, 2):
+            leg = {
+                "purpose": "roll_open",
+                "origin": str(roll["id"]),
+                "attempt": attempt,
+                "quantity": 10,
+                "lot_size": 10,
+            }
+            await add_intent(tx, IntentState.FILLED, **leg)
+
+    await seed(rt, rows)
+    assert await violated(rt) == found
 
 
 async def test_i16_a_layer_with_two_rolls_under_way(rt: Runtime) -> None:
