@@ -48,7 +48,7 @@ class Drill:
         return f"{lease} + {self.seconds:g} s"
 
 
-CHILD = "$(grep -l '^PPid:.1$' /proc/[0-9]*/status | cut -d/ -f3)"
+CHILD = '$(grep -l "^PPid:.1$" /proc/[0-9]*/status | cut -d/ -f3)'
 """The program itself: what process 1, which only hands on signals, has started."""
 
 _LEADER = "leader=$(kubectl get lease ratchet-leader -o jsonpath='{.spec.holderIdentity}' | cut -d_ -f1)"
@@ -76,12 +76,10 @@ _ALL = (
         measure=Measure.TAKEOVER,
         leases=1,
         seconds=1,
-        by_hand=f'{_LEADER}\nkubectl exec $leader -c leader -- sh -c "kill -KILL {CHILD}"\n'
+        by_hand=f"{_LEADER}\nkubectl exec $leader -c leader -- sh -c 'kill -KILL {CHILD}'\n"
         "kubectl get lease ratchet-leader -w",
         expect="The renewals stop; the pod shows one more restart; another identity holds the lease, soon if it is "
-        "the same "
-        "pod's new container, else when the lease has run out. (Quote the dollar sign of the inner command from your "
-        "shell.)",
+        "the same pod's new container, else when the lease has run out.",
     ),
     Drill(
         name="pause-leader",
@@ -92,9 +90,9 @@ _ALL = (
         measure=Measure.TAKEOVER,
         leases=1,
         seconds=1,
-        by_hand=f'{_LEADER}\nkubectl exec $leader -c leader -- sh -c "kill -STOP {CHILD}"\n'
+        by_hand=f"{_LEADER}\nkubectl exec $leader -c leader -- sh -c 'kill -STOP {CHILD}'\n"
         "kubectl get lease ratchet-leader -w      # until the holder changes\n"
-        f'kubectl exec $leader -c leader -- sh -c "kill -CONT {CHILD}"\nkubectl ratchet verify',
+        f"kubectl exec $leader -c leader -- sh -c 'kill -CONT {CHILD}'\nkubectl ratchet verify",
         expect="The holder changes after the lease's duration; after CONT the old leader tells LeadershipLost and "
         "stands by; "
         "invariant I17 counts nothing. Do not wait for more than a minute, or the liveness probe ends the container.",
