@@ -8,7 +8,8 @@ import pytest
 
 from tests.e2e.release import IMAGE, LOAD, Release, run
 
-SHORT_WINDOWS = (
+SCALING = (
+    "autoscaling.cpuUtilization=50",
     "autoscaling.behavior.scaleDown.stabilizationWindowSeconds=15",
     "autoscaling.behavior.scaleDown.policies[0].type=Pods",
     "autoscaling.behavior.scaleDown.policies[0].value=4",
@@ -32,7 +33,7 @@ def shared(image: str) -> Iterator[Release]:
         f"{part}.nodeSelector.kubernetes\\.io/hostname={first}"
         for part in ("postgres.bundled", "redis.bundled", "simulator")
     ]
-    release = Release("e2e-shared", ["--set", ",".join([*SHORT_WINDOWS, *pinned])])
+    release = Release("e2e-shared", ["--set", ",".join([*SCALING, *pinned])])
     release.remove()
     release.begin()
     release.ready()

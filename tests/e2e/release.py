@@ -111,7 +111,8 @@ class Release:
         """Return the options that every release here has."""
         repository, tag = IMAGE.rsplit(":", 1)
         image = ["--set", f"image.repository={repository},image.tag={tag}"]
-        return ["--values", str(VALUES), *image, "--set", "signals.service.type=NodePort", *self.options]
+        service = ["--set", "signals.service.type=NodePort,signals.service.nodePort=null"]
+        return ["--values", str(VALUES), *image, *service, *self.options]
 
     def ready(self, within: float = READY_SECONDS) -> None:
         """Wait until every Deployment and StatefulSet is rolled out. Raises AssertionError with the pods."""

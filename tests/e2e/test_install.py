@@ -27,11 +27,13 @@ def empty(image: str) -> Iterator[Release]:
 def executed(release: Release) -> None:
     """Post an entry to the webhook: 202, executed, and its position is booked."""
     door = release.door()
+    until(lambda: door.call("GET", "/health")[1]["sending"]["entries_on"], within=30)  # the order book is audited
     gold = next(market for market in MARKETS if market.instrument == "GOLD_MINI")
     body = json.dumps(base_entry(gold, datetime.now(UTC)).body).encode()
     status, receipt = door.call("POST", f"/webhook/{release.secret('webhook-token')}", body)
     assert status == 202
-    until(lambda: door.call("GET", f"/signals/{receipt['id']}")[1]["status"] == "executed", within=30)
+    path = f"/signals/{receipt['id']}"
+    until(lambda: door.call("GET", path)[1]["status"] == "executed", within=30, tell=lambda: door.call("GET", path))
     (position,) = door.call("GET", "/positions")[1]["items"]
     assert (position["instrument"], position["status"], position["lots"]) == ("GOLD_MINI", "open", 2)
 

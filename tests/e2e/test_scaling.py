@@ -12,7 +12,7 @@ from tests.e2e.traffic import Load
 
 pytestmark = [asked, slow, pytest.mark.timeout(400)]
 
-BARS_PER_SECOND = 80.0
+BARS_PER_SECOND = 150.0
 UP_SECONDS = 90.0
 DOWN_SECONDS = 150.0
 
