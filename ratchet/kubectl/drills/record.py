@@ -64,10 +64,9 @@ def judge(
 ) -> Judged:
     """Return the verdict. stopped: why the drill could not be gone through with, if so."""
     wrong = list(_wrong(drill, limit_seconds, runs, signals, audit))
-    if wrong:
-        return Judged(verdict="fail", reasons=wrong)
     unknown = list(_unknown(wanted_runs, runs, signals, audit, stopped))
-    return Judged(verdict="inconclusive" if unknown else "pass", reasons=unknown)
+    verdict = "fail" if wrong else "inconclusive" if unknown else "pass"
+    return Judged(verdict=verdict, reasons=[*wrong, *unknown])
 
 
 def _wrong(

@@ -19,6 +19,7 @@ STOP_FILE = "/tmp/stop"
 LIMIT_SECONDS = 7200
 START_SECONDS = 120.0
 END_SECONDS = 420.0
+STOP_SECONDS = 90.0
 LOOK_SECONDS = 1.0
 MOST_PROBLEMS = 8
 EXECUTED = ("executed", "partially_executed")
@@ -113,7 +114,7 @@ class SenderPod:
 
     def stop(self) -> list[dict[str, Any]]:
         """End the sending, wait until the end of every signal is known, and return all lines. Raises CommandFailed."""
-        self._kube.inside(self.name, "sender", "touch", STOP_FILE)
+        self._until(self._told_to_stop, STOP_SECONDS)
         if not self._until(self._at_its_end, END_SECONDS):
             raise CommandFailed(f"the sender does not come to its end: {self._last_words()}", Exit.FOUND)
         return [line for line in self.lines() if "id" in line]
@@ -132,6 +133,15 @@ class SenderPod:
         except CommandFailed as failure:
             said = str(failure)
         return " ".join(said.split()) or "its log is empty"
+
+    def _told_to_stop(self) -> bool:
+        """Tell it, if the API server answers just now."""
+        try:
+            return self._kube.inside(self.name, "sender", "touch", STOP_FILE).code == 0
+        except CommandFailed as failure:
+            if failure.exit_code is not Exit.UNREACHABLE:
+                raise
+            return False
 
     def _ended(self) -> bool:
         phase = self._kube.text("get", "pod", self.name, "-o", "jsonpath={.status.phase}")

@@ -103,6 +103,12 @@ def test_what_could_not_be_tried_or_asked_is_inconclusive(changes: dict[str, Any
     assert any(told in reason for reason in data["reasons"])
 
 
+def test_what_failed_is_told_together_with_what_could_not_be_asked() -> None:
+    data = record(runs=[run(1, 99.0), run(2)], audit=None, stopped="the API server does not answer").data()
+    assert data["verdict"] == "fail"
+    assert len(data["reasons"]) == 3
+
+
 def test_failed_tries_are_no_fault_where_the_store_is_away() -> None:
     drill = DRILLS["restart-postgres"]
     assert record(drill=drill, limit_seconds=45, signals=replace(GOOD, client_errors=40)).data()["verdict"] == "pass"

@@ -16,7 +16,7 @@ from ratchet.cli.exits import Exit
 from ratchet.kubectl import main
 from tests.house.sources import ROOT
 from tests.servers.waiting import eventually_true
-from tests.unit.kubectl.fake import FakeKubectl
+from tests.unit.kubectl.fake import FakeKubectl, answer
 from tests.unit.kubectl.objects import health, items, lease, stands
 
 QUICK = ("--settle", "0")
@@ -93,6 +93,16 @@ def test_a_signal_without_an_end_fails_the_drill(
     code, data = drill(capsys, tmp_path, "delete-leader")
     assert (code, data["verdict"]) == (Exit.FOUND, "fail")
     assert "1 accepted signals have no end" in data["reasons"]
+
+
+def test_a_sender_is_told_to_stop_again_if_the_api_server_was_away(
+    fake: FakeKubectl, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    away = answer(err="Unable to connect to the server: EOF", code=1)
+    fake.turns("exec", "touch", answers=[away, answer()])
+    plays(fake, breaks=("delete", "pod", "leader-a"))
+    assert drill(capsys, tmp_path, "delete-leader")[1]["verdict"] == "pass"
+    assert len(fake.calls("exec", "touch")) == 2
 
 
 def test_a_confirmed_live_broker_is_sent_no_signals(
