@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import takewhile
 
 from ratchet.domain.instruments import Form
 from ratchet.domain.orders import NEVER_SENT, Intent, IntentState, Purpose
@@ -134,6 +136,8 @@ def _latest(leg: Sequence[Intent], name: str) -> Intent:
     return max((i for i in leg if i.leg == name), key=lambda i: i.attempt)
 
 
+_FIRST_PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE = timedelta(seconds=8)
 RATE_REFUSAL = "rate limited"
 """How an intent's `how` begins when the broker refused it for its rate alone."""
 
@@ -200,3 +204,14 @@ def reason_of(end: End, intents: Sequence[Intent]) -> Reason:
         return _FAILURES[failed[-1].state]
     codes = (i.how for i in intents if i.state in NEVER_SENT)
     return next((BY_CODE[code] for code in codes if code in BY_CODE), Reason.UNFILLED)
+
+
+def pause_after(tried: Sequence[Intent]) -> timedelta:
+    """Return the pause before a closing leg's next attempt.
+
+    An exit is never given up because the broker refuses the rate; it asks less often, up to every eight seconds.
+    """
+    latest_first = sorted(tried, key=lambda i: -i.attempt)
+    refused = sum(1 for _ in takewhile(_rate_refused, latest_first))
+    doublings = min(max(0, refused - 1), 10)
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**doublings)

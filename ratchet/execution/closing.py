@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
+from ratchet.domain import saga
 from ratchet.domain.instruments import PRODUCT, Contract
 from ratchet.domain.orders import Intent, IntentState, Purpose, Side
 from ratchet.domain.positions import Holding, Layer
@@ -24,7 +24,6 @@ from ratchet.runtime import Runtime
 
 REFUSED_TRIES = 2
 """A refused closing order is corrected once; then a person is called."""
-FAILED_PAUSE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +136,10 @@ async def _may_go_on(tx: Transaction, earlier: Sequence[Intent]) -> Plan | None:
     ]
     if len(refused) >= REFUSED_TRIES:
         return Stuck(f"the broker refused to close: {refused[-1].how}")
-    failed = last.state is not IntentState.FILLED and last.terminal_at is not None
-    if failed and last.terminal_at is not None and await tx.now() - last.terminal_at < FAILED_PAUSE:
-        return Later(FAILED_PAUSE.total_seconds(), "a pause after an order that did not close everything")
+    if last.state is not IntentState.FILLED and last.terminal_at is not None:
+        pause = saga.pause_after(earlier)
+        if await tx.now() - last.terminal_at < pause:
+            return Later(pause.total_seconds(), "a pause after an order that did not close everything")
     return None
 
 

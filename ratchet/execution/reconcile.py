@@ -129,7 +129,7 @@ async def _adopt(tx: Transaction, rt: Runtime, account: str, order: BookOrder, e
 
 
 async def _count_incidents(rt: Runtime, account: str) -> None:
-    """Too many open incidents stop entries. Source: docs/protocol.md, section 8."""
+    """Too many open incidents, alarms left out, stop entries. Source: docs/protocol.md, section 8."""
     limit = rt.portfolio.limits.open_incidents
 
     async def work(tx: Transaction) -> int:

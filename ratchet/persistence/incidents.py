@@ -84,7 +84,11 @@ _SINCE = (
     .limit(1)
 )
 _GET = select(t).where(t.c.id == bindparam("id", type_=Uuid))
-_COUNT = select(func.count().label("open")).where(t.c.account == bindparam("account"), t.c.closed_at.is_(None))
+ALARMS = ("expiry_mismatch", "stale_bars", "stuck_signals")
+"""Kinds that tell of a state and close by themselves when it is over; nothing waits for a person's decision."""
+_COUNT = select(func.count().label("open")).where(
+    t.c.account == bindparam("account"), t.c.closed_at.is_(None), t.c.kind.not_in(ALARMS)
+)
 _NAMED_ORDERS = select(t.c.broker_order_id).where(t.c.account == bindparam("account"), t.c.broker_order_id.is_not(None))
 
 
@@ -206,7 +210,7 @@ async def get(tx: Transaction, incident_id: UUID) -> Row | None:
 
 
 async def count_open(tx: Transaction, account: str) -> int:
-    """Return how many incidents of an account are open."""
+    """Return how many incidents of an account wait for a person."""
     return int((await tx.one(_COUNT, account=account))["open"])
 
 

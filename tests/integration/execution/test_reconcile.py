@@ -185,6 +185,17 @@ async def test_more_open_incidents_than_the_limit_stop_entries(rt: Runtime, brok
     assert not (await switches(rt)).entries_on
 
 
+async def test_alarms_that_close_by_themselves_do_not_stop_entries(rt: Runtime) -> None:
+    async with rt.db.transaction() as tx:
+        for n in range(rt.portfolio.limits.open_incidents + 1):
+            for kind in incidents.ALARMS:
+                await incidents.open_incident(
+                    tx, account="main", kind=kind, summary="an alarm", actor="test", instrument=f"I{n}"
+                )
+    await reconcile.run(rt)
+    assert (await switches(rt)).entries_on
+
+
 async def test_a_decided_orphan_is_not_found_again(rt: Runtime, broker: MemoryBroker) -> None:
     broker.orders = [a_book_order("7001")]
     await reconcile.run(rt)

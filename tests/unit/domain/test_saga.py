@@ -246,3 +246,14 @@ def test_an_entry_without_a_fill_ends_as_its_order_did(state: IntentState, how: 
     end = next_of(found, Form.FUTURE)
     assert isinstance(end, saga.End)
     assert saga.reason_of(end, found) is reason
+
+
+def test_a_closing_order_that_is_refused_for_its_rate_is_tried_ever_less_often() -> None:
+    tried = [an_order("close:CE", 30, IntentState.CANCELLED)]
+    pauses = [saga.pause_after(tried).total_seconds()]
+    for attempt in range(2, 8):
+        tried.append(an_order("close:CE", 30, IntentState.REFUSED, attempt=attempt, how=f"{saga.RATE_REFUSAL}: 429"))
+        pauses.append(saga.pause_after(tried).total_seconds())
+    assert pauses == [1, 1, 2, 4, 8, 8, 8]
+    tried.append(an_order("close:CE", 30, IntentState.REJECTED, attempt=8))
+    assert saga.pause_after(tried).total_seconds() == 1
