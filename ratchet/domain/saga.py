@@ -136,7 +136,6 @@ def _latest(leg: Sequence[Intent], name: str) -> Intent:
     return max((i for i in leg if i.leg == name), key=lambda i: i.attempt)
 
 
-_FIRST_PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(seconds=8)
 RATE_REFUSAL = "rate limited"
 """How an intent's `how` begins when the broker refused it for its rate alone."""
@@ -214,4 +213,4 @@ def pause_after(tried: Sequence[Intent]) -> timedelta:
     latest_first = sorted(tried, key=lambda i: -i.attempt)
     refused = sum(1 for _ in takewhile(_rate_refused, latest_first))
     doublings = min(max(0, refused - 1), 10)
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**doublings)
+    return min(_LONGEST_PAUSE, timedelta(seconds=1 << doublings))
