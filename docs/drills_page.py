@@ -62,6 +62,6 @@ def _results() -> Iterator[str]:
     rows = []
     for file in files:
         data = read(file)
-        name, *rest = summary_row(data)
-        rows.append((f"[{name}]({file.stem}.md)", data["started"][:10], *rest))
+        _, *rest = summary_row(data)
+        rows.append((f"[{file.stem}]({file.stem}.md)", data["started"][:10], *rest))
     yield table((SUMMARY[0], "day", *SUMMARY[1:]), rows)
