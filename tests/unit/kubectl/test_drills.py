@@ -169,6 +169,7 @@ def test_the_leader_hands_over_first_if_its_node_carries_a_store(
     fake: FakeKubectl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
+    monkeypatch.setattr(faults, "HANDED_OVER_SECONDS", 0.0)
 
     def handed(where: Scene) -> Callable[[Any, str], None]:
         def wish(_: Any, to: str) -> None:
