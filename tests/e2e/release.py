@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,7 +53,7 @@ def fault(*arguments: str) -> None:
 
 
 def until(what: Callable[[], T], *, within: float, tell: Callable[[], object] = str) -> T:
-    """Return the first true value; an AssertionError counts as not yet. Raises AssertionError when the time is over."""
+    """Return the first true value; no answer or an AssertionError means not yet. Raises AssertionError in the end."""
     deadline = time.monotonic() + within
     while True:
         try:
@@ -60,7 +61,7 @@ def until(what: Callable[[], T], *, within: float, tell: Callable[[], object] = 
             if value:
                 return value
             last: object = value
-        except AssertionError as error:
+        except (AssertionError, OSError, HTTPException) as error:
             last = error
         assert time.monotonic() < deadline, f"not within {within} s; last: {last}; {tell()}"
         threading.Event().wait(POLL_SECONDS)

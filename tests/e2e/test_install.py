@@ -11,6 +11,7 @@ import pytest
 
 from ratchet.cli.samples import MARKETS, base_entry
 from tests.e2e.release import READY_SECONDS, Release, asked, until
+from tests.e2e.traffic import Door
 
 pytestmark = [asked, pytest.mark.timeout(600)]
 
@@ -24,10 +25,16 @@ def empty(image: str) -> Iterator[Release]:
     release.remove()
 
 
+def trades(door: Door) -> bool:
+    """Whether the pods that answer have found the broker, and the leader has audited the order book."""
+    seen = [door.call("GET", "/health", turn=turn, keep=False)[1] for turn in range(6)]
+    return all(pod["sending"]["entries_on"] and pod["broker"]["mode"] for pod in seen)
+
+
 def executed(release: Release) -> None:
     """Post an entry to the webhook: 202, executed, and its position is booked."""
     door = release.door()
-    until(lambda: door.call("GET", "/health")[1]["sending"]["entries_on"], within=30)  # the order book is audited
+    until(lambda: trades(door), within=90, tell=lambda: door.call("GET", "/health"))
     gold = next(market for market in MARKETS if market.instrument == "GOLD_MINI")
     body = json.dumps(base_entry(gold, datetime.now(UTC)).body).encode()
     status, receipt = door.call("POST", f"/webhook/{release.secret('webhook-token')}", body)
