@@ -29,7 +29,8 @@ class View:
     unchanged_since: when it first saw the record as it is. renewed_at: while it leads, when it sent the last write
     that succeeded; None while it does not lead. handed_to: for whom the lease was given back, if for somebody.
     free_from: until then the holder of a lease that was deleted under it may still act.
-    heard_at: while it leads, when its work last gave a sign of life.
+    heard_at: while it leads, when its work last gave a sign of life. abstains_until: having led, it leaves a free lease
+    to others until then, but watches it.
     """
 
     identity: str
@@ -39,6 +40,7 @@ class View:
     handed_to: str = ""
     free_from: float = 0.0
     heard_at: float = inf
+    abstains_until: float = 0.0
 
     @property
     def pod(self) -> str:
@@ -121,13 +123,17 @@ def step(view: View, now: float, times: Times, *, holder_is_dead: bool = False) 
         return _while_leading(view, view.renewed_at, now, times)
     record = view.record
     if record is None:
-        return Create() if now >= view.free_from else Wait(min(view.free_from, now + times.retry_period))
+        free_from = max(view.free_from, view.abstains_until)
+        return Create() if now >= free_from else Wait(min(free_from, now + times.retry_period))
     runs_out = view.unchanged_since + record.duration_seconds
     first_go = view.unchanged_since + times.retry_period
     if not record.holder and view.handed_to not in ("", ANY, view.pod) and now < first_go:
         return Wait(first_go)
     # A lease in our own name that we do not lead by is an older win of ours that ended: taken again, it counts anew.
-    if not record.holder or record.holder == view.identity or now >= runs_out or holder_is_dead:
+    free = not record.holder or record.holder == view.identity
+    if free and now < view.abstains_until:
+        return Wait(view.abstains_until)
+    if free or now >= runs_out or holder_is_dead:
         return Take(record, record.transitions + 1)
     return Wait(min(runs_out, now + times.retry_period))
 

@@ -199,8 +199,8 @@ class Elector:
             await self._ended(working)
         self._report(working, by_itself=by_itself)
         await self._release()
-        if not self._stopping.is_set():
-            await self._pause_until(self._now() + pauses * self._times.retry_period * random.uniform(1, 1 + JITTER))
+        pause = pauses * self._times.retry_period * random.uniform(1, 1 + JITTER)
+        self._view = replace(self._view, abstains_until=self._now() + pause)
 
     async def _hold(self, leadership: Leadership, working: asyncio.Task[None]) -> str | None:
         """Renew until stopped or until the work has ended by itself; return to whom to hand over, if so wished.

@@ -148,3 +148,18 @@ def test_a_lease_given_back_for_one_pod_is_left_to_it_for_a_period() -> None:
     assert isinstance(step(freed("other-pod"), 4.0, TIMES), Take)
     assert isinstance(step(freed("any"), 2.0, TIMES), Take)
     assert isinstance(step(freed(ME.partition("_")[0]), 2.0, TIMES), Take)
+
+
+def test_one_who_has_led_leaves_a_free_lease_to_others_for_a_while() -> None:
+    view = replace(standby("", 100.0), abstains_until=104.0)
+    assert step(view, 103.9, TIMES) == Wait(104.0)
+    assert step(view, 104.0, TIMES) == Take(record(""), 4)
+    gone = replace(View(identity=ME), abstains_until=104.0)
+    assert isinstance(step(gone, 103.9, TIMES), Wait)
+    assert step(gone, 104.0, TIMES) == Create()
+
+
+def test_one_who_has_led_counts_the_next_holders_time_from_its_first_renewal() -> None:
+    view = replace(standby("", 100.0), abstains_until=104.0).saw(record(OTHER, version="2"), 100.2)
+    assert isinstance(step(view, 110.1, TIMES), Wait)
+    assert isinstance(step(view, 110.2, TIMES), Take)
