@@ -14,7 +14,9 @@ from itertools import count
 from pathlib import Path
 
 from ratchet.broken import Broken
+from tests.cluster.conftest import Cluster
 from tests.soak import report
+from tests.soak.api_server import named_cluster
 from tests.soak.play import Result, play
 from tests.soak.site import Servers
 
@@ -36,7 +38,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)  # what the processes say stands in their logs
     folder = Path(args.out) if args.out else Path(tempfile.mkdtemp(prefix="ratchet-soak-"))
     deadline = None if args.minutes is None else time.monotonic() + 60 * args.minutes
-    results = asyncio.run(_soak(_seeds(args), folder, args.jobs, deadline, args.broken))
+    results = asyncio.run(_soak(_seeds(args), folder, args.jobs, deadline, args.broken, named_cluster()))
     violated = [result.seed for result in results if result.findings]
     print(f"{len(results)} schedules, {len(violated)} with violations {violated or ''}: {folder / 'report.md'}")
     return 1 if violated else 0
@@ -68,7 +70,12 @@ def _seeds(args: argparse.Namespace) -> Iterator[int]:
 
 
 async def _soak(
-    seeds: Iterator[int], folder: Path, jobs: int, deadline: float | None, broken: Broken | None
+    seeds: Iterator[int],
+    folder: Path,
+    jobs: int,
+    deadline: float | None,
+    broken: Broken | None,
+    cluster: Cluster | None,
 ) -> list[Result]:
     results: list[Result] = []
 
@@ -84,7 +91,7 @@ async def _soak(
             for seed in seeds:
                 if deadline is not None and time.monotonic() > deadline:
                     return False
-                result = await _played(servers, folder / f"seed-{seed}", seed, broken)
+                result = await _played(servers, folder / f"seed-{seed}", seed, broken, cluster)
                 results.append(result)
                 print(report.line(result), flush=True)
                 report.write(folder, results)
@@ -100,9 +107,9 @@ async def _soak(
     return results
 
 
-async def _played(servers: Servers, folder: Path, seed: int, broken: Broken | None) -> Result:
+async def _played(servers: Servers, folder: Path, seed: int, broken: Broken | None, cluster: Cluster | None) -> Result:
     try:
-        return await play(servers, folder, seed, broken=broken)
+        return await play(servers, folder, seed, broken=broken, cluster=cluster)
     except Exception:  # noqa: BLE001 - the edge of a schedule: the others go on
         why = traceback.format_exc()[-3000:]
         found = {"invariant": UNPLAYED, "meaning": "the schedule can be played", "count": 1, "rows": [why]}

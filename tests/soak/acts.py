@@ -13,6 +13,7 @@ from ratchet.execution.switch import Level, switch
 from ratchet.persistence.errors import PersistenceError
 from ratchet.runtime import Runtime
 from tests.harness import Process, ProcessFailed
+from tests.soak.api_server import Ways
 from tests.soak.diary import Diary
 from tests.soak.market import Market
 from tests.soak.schedule import CHAOS_HANG, Act
@@ -29,13 +30,19 @@ def _leads(leader: Process) -> bool:
 
 
 class Acts:
-    """Hurts one plant. Acts on the same thing wait for each other; all else happens at its moment."""
+    """Hurts one plant. Acts on the same thing wait for each other; all else happens at its moment.
 
-    def __init__(self, plant: ForkedPlant, rt: Runtime, market: Market, diary: Diary) -> None:
+    ways: to the API server, where the leaders are elected there.
+    """
+
+    def __init__(
+        self, plant: ForkedPlant, rt: Runtime, market: Market, diary: Diary, *, ways: Ways | None = None
+    ) -> None:
         self._plant = plant
         self._rt = rt
         self._market = market
         self._diary = diary
+        self._ways = ways
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._away: set[Process] = set()
         """Processes that are down on purpose."""
@@ -71,6 +78,8 @@ class Acts:
     async def heal(self) -> None:
         """Undo everything: servers run, the broker is calm, processes run and nobody is paused, sending is on."""
         self._diary.note("heal")
+        if self._ways is not None:
+            self._ways.mend()
         servers = self._plant.servers
         for server in (servers.postgres, servers.valkey):
             await asyncio.to_thread(server.thaw)
@@ -135,13 +144,31 @@ class Acts:
 
     async def _freeze_leader(self, which: int, seconds: float) -> None:
         """Freeze whoever leads, as far as its log tells, until long after its lease."""
-        leaders = [leader for leader in self._plant.leaders if leader.running and _leads(leader)]
-        await self._pause(self._one_of(leaders or self._plant.leaders, which), seconds)
+        await self._pause(self._one_of(self.leading or self._plant.leaders, which), seconds)
+
+    @property
+    def leading(self) -> list[Process]:
+        """Whoever leads, as far as the logs tell."""
+        return [leader for leader in self._plant.leaders if leader.running and _leads(leader)]
 
     async def _lose_lease(self, which: int, seconds: float) -> None:
         """Nobody can read or write the lease; then whoever waits for it is cut off."""
         async with self._locks["postgres"]:
             await asyncio.to_thread(self._plant.servers.postgres.lock_table, self._plant.database_url, "lease", seconds)
+
+    async def _lose_api(self, which: int, seconds: float, how: str, everyone: bool) -> None:
+        """The API server hangs or refuses, for everyone or for whoever leads, until long after the Lease."""
+        assert self._ways is not None
+        async with self._locks["api"]:
+            everybody = self._plant.leaders
+            leaders = everybody if everyone else [self._one_of(self.leading or everybody, which)]
+            lost = [self._ways.ways[everybody.index(leader)] for leader in leaders]
+            self._diary.note("the API server is lost", how=how, leaders=[leader.name for leader in leaders])
+            for way in lost:
+                await way.lose(how)
+            await asyncio.sleep(seconds)
+            for way in lost:
+                way.mend()
 
     async def _scale_up(self, which: int, seconds: float) -> None:
         """Start one more service, and after a while take it away for good."""

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.conftest import cluster, the_cluster
 from tests.soak.site import Servers
+
+__all__ = ["cluster", "the_cluster"]
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,14 @@ from typing import Any, Self
 
 from tests.harness.process import ROOT, Process, ProcessFailed
 
-_LOADED = ("service.command", "service.arguments", "leader.command", "ratchet.cli.main", "ratchet.cli.simulator")
+_LOADED = (
+    "service.command",
+    "service.arguments",
+    "leader.command",
+    "leader.kubernetes_place",
+    "ratchet.cli.main",
+    "ratchet.cli.simulator",
+)
 
 _ended: dict[int, int] = {}
 """Exit codes by process id."""

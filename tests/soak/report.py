@@ -28,7 +28,8 @@ def line(result: Result) -> str:
     orders = sum(result.counts.get("orders", {}).values())
     signals = sum(result.counts.get("signals", {}).values())
     verdict = f"VIOLATED {violated}, see {result.folder}" if violated else "ok"
-    return f"seed {result.seed}: {verdict} ({signals} signals, {orders} orders, {result.seconds} s)"
+    sums = f"{signals} signals, {orders} orders, leaders by {result.leaders}, {result.seconds} s"
+    return f"seed {result.seed}: {verdict} ({sums})"
 
 
 def _summary(rows: Sequence[Result]) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def _summary(rows: Sequence[Result]) -> dict[str, Any]:
         "violated": [row.seed for row in rows if row.findings],
         "invariants": dict(Counter(found["invariant"] for row in rows for found in row.findings)),
         "broken_build": next((row.broken for row in rows if row.broken), None),
+        "elected_by": dict(Counter(row.leaders for row in rows)),
         "done": dict(done.most_common()),
         "failpoints_fired": dict(Counter(fired for row in rows for fired in row.fired).most_common()),
         **{name: dict(counts.most_common()) for name, counts in sums.items()},
@@ -70,7 +72,8 @@ def _words(value: object) -> str:
 def _details(row: Result) -> list[str]:
     lines = ["", f"## Seed {row.seed}", "", f"Replay: `python -m tests.soak --seed {row.seed}`.", ""]
     lines += [
-        f"Armed: {', '.join(filter(None, row.failpoints)) or 'nothing'}; fired: {', '.join(row.fired) or 'nothing'}.",
+        f"Armed: {', '.join(filter(None, row.failpoints)) or 'nothing'}; fired: {', '.join(row.fired) or 'nothing'}. "
+        f"Leaders were elected by {row.leaders}.",
         "",
     ]
     for found in row.findings:

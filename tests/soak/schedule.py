@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ratchet.failpoints import Action, Failpoint
@@ -27,6 +27,12 @@ _POINTS = tuple(point for point in Failpoint if point not in (Failpoint.K17, Fai
 _PAST_THE_LEASE = (1.2, 2.2)
 _PAST_LEADING = (1.8, 2.8)
 """Longer than the leader's lease."""
+_LONGER_LEASE = 1.5
+"""By so much is the shortest Lease of a cluster longer than that of the test preset."""
+_IN_CLUSTER = 1 / 3
+"""How often leaders that roll are elected in the cluster, where there is one."""
+_WITHOUT_API = (3.5, 5.0)
+"""Longer than the Lease."""
 _LEADER_FAULTS: Mapping[str, int] = {"kill_leader": 3, "freeze_leader": 4, "drain_leader": 1, "lose_lease": 3}
 """What happens to leaders while something rolls, and how often against the others."""
 _LEADER_POINTS = (
@@ -130,6 +136,7 @@ class Schedule:
     """Everything that a seed decides. failpoints: what each service is started with; and so each leader.
 
     rolls: by the leaders' rules the nearest contracts have to be left, so that every layer is rolled once.
+    in_cluster: leaders are elected on a Lease of a Kubernetes cluster, not on a row of the database.
     """
 
     seed: int
@@ -140,10 +147,55 @@ class Schedule:
     signals: tuple[Planned, ...]
     leader_failpoints: tuple[str, ...]
     rolls: bool
+    in_cluster: bool = False
 
 
-def draw(seed: int) -> Schedule:
-    """Return the schedule of a seed."""
+def draw(seed: int, *, cluster: bool = False) -> Schedule:
+    """Return the schedule of a seed. cluster: there is one, in which leaders can be elected."""
+    schedule = _draw(seed)
+    chance = random.Random(f"place of {seed}")  # a stream of its own
+    if cluster and schedule.rolls and chance.random() < _IN_CLUSTER:
+        return _elected_in_cluster(schedule, chance)
+    return schedule
+
+
+def _elected_in_cluster(schedule: Schedule, chance: random.Random) -> Schedule:
+    """Return the same schedule with a longer lease, beyond which leaders stall, and an API server to lose.
+
+    Nobody asks the database for a lease then, so that it is not lost there.
+    """
+    there = [act for act in schedule.acts if act.what != "lose_lease"]
+    acts = [_longer(act) if act.what == "freeze_leader" else act for act in there]
+    for _ in range(chance.randint(1, 2)):
+        detail = {
+            "which": chance.randrange(100),
+            "seconds": round(chance.uniform(*_WITHOUT_API), 2),
+            "how": chance.choice(("hang", "refuse")),
+            "everyone": chance.random() < 0.4,
+        }
+        acts.append(Act(at=round(chance.uniform(1.0, SECONDS - 0.5), 2), what="lose_api", detail=detail))
+    return replace(
+        schedule,
+        in_cluster=True,
+        acts=tuple(sorted(acts, key=lambda act: act.at)),
+        leader_failpoints=tuple(_longer_pause(armed) for armed in schedule.leader_failpoints),
+    )
+
+
+def _longer(act: Act) -> Act:
+    seconds = round(act.detail["seconds"] + _LONGER_LEASE, 2)
+    return replace(act, detail={**act.detail, "seconds": seconds})
+
+
+def _longer_pause(armed: str) -> str:
+    point, action, *more = armed.split(":") if armed else ("", "")
+    if action != Action.PAUSE:
+        return armed
+    seconds, nth = more
+    return f"{point}:{action}:{float(seconds) + _LONGER_LEASE:.1f}:{nth}"
+
+
+def _draw(seed: int) -> Schedule:
     chance = random.Random(seed)
     services = chance.choice((2, 3))
     exclusive = chance.random() < 0.75

@@ -18,6 +18,8 @@ from ratchet.persistence.errors import PersistenceError
 from ratchet.persistence.tables import incident, lane, order_intent, positions, rollover, signal_log
 from ratchet.runtime import Runtime
 from tests.harness import Delivery, violations
+from tests.servers.waiting import eventually
+from tests.soak.acts import Acts
 from tests.soak.schedule import DUE_DAYS
 
 REST_SECONDS = 45.0
@@ -89,6 +91,15 @@ async def audit(rt: Runtime, *, within: float = SETTLE_SECONDS) -> list[Finding]
         if not found or (looks >= _LOOKS and asyncio.get_running_loop().time() > deadline):
             return found
         await asyncio.sleep(0.3)
+
+
+async def led(acts: Acts, *, within: float = REST_SECONDS) -> bool:
+    """Return whether somebody leads in the end."""
+    try:
+        await eventually(lambda: bool(acts.leading), within=within)
+    except AssertionError:
+        return False
+    return True
 
 
 async def lost(rt: Runtime, answered: Sequence[Delivery]) -> list[Finding]:
