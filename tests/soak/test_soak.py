@@ -29,7 +29,8 @@ async def test_no_invariant_is_violated_whatever_happens(seed: int, servers: Ser
     result = await play(servers, tmp_path / "soak", seed)
     assert result.findings == [], f"replay: python -m tests.soak --seed {seed}\n{json.dumps(result.diary, default=str)}"
     assert sum(result.counts["signals"].values()) > 0
-    assert [entry["what"] for entry in result.diary][-2:] == ["at rest", "audited"]
+    done = [entry["what"] for entry in result.diary]
+    assert done.index("at rest") < done.index("audited")
 
 
 @pytest.mark.timeout(240)
