@@ -64,7 +64,7 @@ async def test_the_former_leader_s_session_is_ended_and_what_it_had_in_hand_is_r
         )
         async with asyncio.timeout(PATIENCE_SECONDS + 3):
             assert await fence.take(holder="new_uid_1", lease_uid="u", transitions=1) == 1
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)):
             await old.execute("COMMIT")
     assert told(caplog) == ["session_ended"]
     with psycopg.connect(postgres_url) as look:
