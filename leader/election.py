@@ -30,7 +30,7 @@ class View:
     that succeeded; None while it does not lead. handed_to: for whom the lease was given back, if for somebody.
     free_from: until then the holder of a lease that was deleted under it may still act.
     heard_at: while it leads, when its work last gave a sign of life. abstains_until: having led, it leaves a free lease
-    to others until then, but watches it.
+    to others until then or until one of them has it, but watches it.
     """
 
     identity: str
@@ -53,6 +53,8 @@ class View:
             return self
         before = self.record
         seen = replace(self, record=record, unchanged_since=now, handed_to="")
+        if record is not None and record.holder not in ("", self.identity):
+            seen = replace(seen, abstains_until=0.0)  # another one was first: that is what it was left free for
         if before is None:
             return seen
         if record is None and before.holder not in ("", self.identity):

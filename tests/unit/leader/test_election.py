@@ -163,3 +163,9 @@ def test_one_who_has_led_counts_the_next_holders_time_from_its_first_renewal() -
     view = replace(standby("", 100.0), abstains_until=104.0).saw(record(OTHER, version="2"), 100.2)
     assert isinstance(step(view, 110.1, TIMES), Wait)
     assert isinstance(step(view, 110.2, TIMES), Take)
+
+
+def test_one_who_has_led_takes_the_lease_again_at_once_when_another_has_had_it() -> None:
+    view = replace(standby("", 100.0), abstains_until=104.0)
+    view = view.saw(record(OTHER, version="2"), 100.2).saw(record("", version="3"), 101.0)
+    assert isinstance(step(view, 101.0, TIMES), Take)
