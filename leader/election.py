@@ -53,10 +53,10 @@ class View:
             return self
         before = self.record
         seen = replace(self, record=record, unchanged_since=now, handed_to="")
-        if record is not None and record.holder not in ("", self.identity):
-            seen = replace(seen, abstains_until=0.0)  # another one was first: that is what it was left free for
         if before is None:
             return seen
+        if record is not None and record.transitions != before.transitions:
+            seen = replace(seen, abstains_until=0.0)  # another one has had it: that is what it was left free for
         if record is None and before.holder not in ("", self.identity):
             return replace(seen, free_from=self.unchanged_since + before.duration_seconds)
         if record is not None and not record.holder:

@@ -167,5 +167,7 @@ def test_one_who_has_led_counts_the_next_holders_time_from_its_first_renewal() -
 
 def test_one_who_has_led_takes_the_lease_again_at_once_when_another_has_had_it() -> None:
     view = replace(standby("", 100.0), abstains_until=104.0)
-    view = view.saw(record(OTHER, version="2"), 100.2).saw(record("", version="3"), 101.0)
-    assert isinstance(step(view, 101.0, TIMES), Take)
+    held = view.saw(record(OTHER, version="2", transitions=4), 100.2).saw(record("", version="3", transitions=4), 101.0)
+    assert isinstance(step(held, 101.0, TIMES), Take)
+    only_its_end_was_seen = view.saw(record("", version="3", transitions=4), 101.0)
+    assert isinstance(step(only_its_end_was_seen, 101.0, TIMES), Take)
