@@ -115,6 +115,23 @@ async def test_a_killed_leader_is_followed_after_its_lease_under_a_new_epoch() -
         assert b.leads and b.epochs == [2]
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_wall_clock_that_steps_by_an_hour_changes_nothing(hours: int) -> None:
+    async with a_world() as world:
+        a = world.start("a")
+        await world.run(1)
+        b = world.start("b")
+        await world.run(5)
+        world.clock.step_wall(hours * 3600)
+        await world.run(20)
+        assert (a.epochs, b.epochs) == ([1], [])
+        await world.kill("a")
+        await world.run(7)
+        assert b.epochs == []
+        await world.run(6)
+        assert b.epochs == [2]
+
+
 async def test_a_stopped_leader_gives_the_lease_back_and_is_followed_soon() -> None:
     async with a_world() as world:
         a = world.start("a")
