@@ -110,7 +110,7 @@ class _Readiness:
             status = await asyncio.to_thread(migrate.check, self._rt.settings.database_address)
         except PersistenceError as error:
             return Verdict(False, {"database": str(error)})
-        return Verdict(status.ok, {"schema": status.current, "expected": status.head})
+        return Verdict(status.serves, {"schema": status.current, "expected": status.head})
 
     async def health(self) -> Mapping[str, Any]:
         """Return what people want to know."""

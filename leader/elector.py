@@ -232,7 +232,7 @@ class Elector:
 
     async def _renew(self, seen: Record, leadership: Leadership) -> None:
         try:
-            await self._write(self._replace(seen, seen.transitions))
+            await self._write(self._replace(seen, seen.transitions), within=leadership.remaining_seconds)
             leadership.extend(right_to_act_ends(self._view.renewed_at or 0.0, self._times))
             return
         except LeaseConflict:
@@ -243,7 +243,7 @@ class Elector:
             await self._pause_until(self._now() + min(self._times.retry_period / 4, leadership.remaining_seconds))
         try:
             # Our write may have arrived although its answer did not: the version that is there now tells.
-            await self._read()
+            await self._read(within=leadership.remaining_seconds)
         except LeaseUnavailable as error:
             log.debug("the lease cannot be read", extra={"event": "lease_unavailable", "error": str(error)})
 
@@ -252,16 +252,16 @@ class Elector:
             seen, holder=self.identity, duration_seconds=self._times.lease_duration, transitions=transitions
         )
 
-    async def _read(self) -> None:
-        self._saw(await self._bounded(self._lease.get()))
+    async def _read(self, *, within: float = inf) -> None:
+        self._saw(await self._bounded(self._lease.get(), within))
 
     def _saw(self, record: Record | None) -> None:
         self._view = self._view.saw(record, self._now())
         self._show()
 
-    async def _write(self, writing: Awaitable[Record]) -> None:
+    async def _write(self, writing: Awaitable[Record], *, within: float = inf) -> None:
         sent_at = self._now()
-        record = await self._bounded(writing)
+        record = await self._bounded(writing, within)
         self._view = self._view.wrote(record, sent_at)
         metrics.LEADER_RENEW_SECONDS.observe(self._now() - sent_at)
         self._complaint = ""
@@ -298,9 +298,10 @@ class Elector:
             except LeaseConflict:
                 continue
 
-    async def _bounded(self, call: Awaitable[T]) -> T:
+    async def _bounded(self, call: Awaitable[T], within: float) -> T:
+        """Wait as long as a call may take, but no longer than its answer would be of use."""
         try:
-            async with asyncio.timeout(self._times.request_timeout):
+            async with asyncio.timeout(min(self._times.request_timeout, within)):
                 return await call
         except TimeoutError as error:
             raise LeaseUnavailable("no answer in time") from error

@@ -24,6 +24,7 @@ from leader.elector import Elector
 from leader.leadership import Leadership
 from leader.place import Candidate, identity_of, opened, session_of
 from leader.schedule import Schedule
+from leader.schema import until_there
 from leader.standing import Standing
 from ratchet.bootstrap import database_observed
 from ratchet.clock import boottime
@@ -104,6 +105,12 @@ class Leader:
             self._election_pulse.beat(rt.clock, self._settings.retry_period_seconds), name="election's heartbeat"
         )
         try:
+            await until_there(
+                rt.settings.database_address,
+                rt.clock,
+                every=self._settings.retry_period_seconds,
+                stopped=lambda: self._asked_to_stop,
+            )
             me = Candidate(rt=rt, db=db, identity=self.identity, standing=self.standing)
             async with opened(me) as place:
 

@@ -8,13 +8,12 @@ import logging
 import signal
 import sys
 
-import uvloop
-
 from ratchet.bootstrap import open_runtime
 from ratchet.config import ConfigurationError, Settings, load_settings
 from ratchet.config.portfolio import LoadedPortfolio, load_portfolio
 from ratchet.execution.pod import Pod
 from ratchet.observability import logging as log_lines
+from ratchet.observability.loops import new_event_loop
 from service.drain import Drain
 from service.serving import serve
 
@@ -37,7 +36,7 @@ def main() -> int:
         return EXIT_CONFIGURATION
     log_lines.hide((*settings.secret_values(), *senders.secret_values()))
     log_lines.configure(level=settings.log_level, form=settings.log_format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_serve(settings, senders))
     return 0
 

@@ -9,8 +9,6 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import uvloop
-
 from leader.leading import Leader
 from leader.work import WORK
 from ratchet.bootstrap import open_runtime
@@ -21,6 +19,7 @@ from ratchet.config import Settings, load_settings
 from ratchet.config.portfolio import load_portfolio
 from ratchet.execution.pod import Pod
 from ratchet.observability import logging as log_lines
+from ratchet.observability.loops import new_event_loop
 from ratchet.persistence import migrate
 from ratchet.persistence.errors import PersistenceError
 from ratchet.runtime import Runtime
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace, out: Output) -> Exit:
     settings = load_settings(**({} if args.port is None else {"http_port": args.port}))
     log_lines.hide(settings.secret_values())
     log_lines.configure(level=settings.log_level, form=settings.log_format)
-    with HomeLock(settings), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with HomeLock(settings), asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:
             migrate.up(settings.database_address)
             runner.run(_run(settings, out))

@@ -11,12 +11,13 @@ from ratchet.clock import Clock
 
 
 class MemoryLease:
-    """What several electors share. `away`: calls raise; `deaf`: writes arrive, but their answers do not."""
+    """What several electors share. `away`: calls raise; `silent`: they never end; `deaf`: writes lose their answers."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.record: Record | None = None
         self.away = False
+        self.silent = False
         self.deaf = False
         self.writes = 0
         self._versions = count(1)
@@ -74,6 +75,8 @@ class MemoryLease:
 
     async def _reach(self) -> None:
         await asyncio.sleep(0)
+        if self.silent:
+            await asyncio.Event().wait()
         if self.away:
             raise LeaseUnavailable("no connection")
 

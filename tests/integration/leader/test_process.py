@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.error
@@ -108,10 +109,22 @@ def test_it_is_alive_but_not_ready_until_the_database_is_prepared(start: Start, 
     leader = start("a")
     eventually_true(lambda: leader.answers("/livez", 200), within=PATIENCE)
     assert leader.get("/readyz")[0] == 503
+    eventually_true(lambda: "schema_awaited" in leader.log.read_text(), within=PATIENCE)
     migrate.up(database)
     eventually_true(lambda: leader.answers("/readyz", 200), within=PATIENCE)
     eventually_true(lambda: leader.leads, within=PATIENCE)
     assert leader.end(signal.SIGTERM) == 0
+    assert "epoch_missed" not in leader.log.read_text()
+
+
+def test_a_schema_of_the_release_after_it_will_do(start: Start, database: str) -> None:
+    migrate.up(database)
+    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    leader = start("a")
+    eventually_true(lambda: leader.answers("/readyz", 200), within=PATIENCE)
+    eventually_true(lambda: leader.leads, within=PATIENCE)
 
 
 def test_one_leads_the_other_follows_a_stop_and_a_kill_under_new_epochs(start: Start, database: str) -> None:

@@ -13,6 +13,7 @@ from leader.announcing import Moment
 from leader.election import Times
 from leader.elector import Elector
 from leader.leadership import Leadership, LeadershipLost
+from ratchet.clock import SystemClock
 from tests.fakes.clock import ManualClock
 from tests.fakes.lease import MemoryFence, MemoryLease
 
@@ -283,6 +284,32 @@ async def test_work_that_falls_silent_loses_the_lease_and_work_that_does_not_end
         a.slow_to_end.set()
         await world.run(5)
         assert world.lease.record.holder == "b" and b.leads and a.leadership is None
+
+
+async def test_a_loss_is_told_at_the_deadline_though_a_renewal_still_waits_for_its_answer() -> None:
+    lease, told = MemoryLease(SystemClock()), asyncio.Queue[Moment]()
+    elector = Elector(
+        lease=lease,
+        fence=MemoryFence(),
+        identity="a",
+        times=Times(lease_duration=2, renew_deadline=0.4, retry_period=0.1, request_timeout=0.2),
+        clock=SystemClock(),
+        announce=lambda moment, _: told.put_nowait(moment),
+    )
+
+    async def work(_: Leadership) -> None:
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(elector.run(work))
+    try:
+        async with asyncio.timeout(20):
+            assert await told.get() is Moment.LEADER_ELECTED
+            elector._times = replace(elector._times, request_timeout=60.0)
+            lease.silent = True
+            assert await told.get() is Moment.LEADERSHIP_LOST
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_the_server_is_not_asked_more_often_than_the_period_says() -> None:
