@@ -14,6 +14,7 @@ from typing import Any
 import ratchet
 from leader.leading import Leader
 from leader.place import session_of
+from leader.schema import look
 from leader.server import serving
 from leader.work import WORK
 from ratchet.bootstrap import open_runtime
@@ -22,8 +23,6 @@ from ratchet.config.portfolio import LoadedPortfolio, load_portfolio
 from ratchet.execution.pod import Presence
 from ratchet.observability import logging as log_lines
 from ratchet.observability.probes import Probes, Verdict
-from ratchet.persistence import migrate
-from ratchet.persistence.errors import PersistenceError
 from ratchet.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ async def _until(stopping: asyncio.Event, leader: Leader, graceful_seconds: floa
 
 
 class _Readiness:
-    """Whether this process could lead: it reaches a database whose schema it knows."""
+    """Whether this process could lead: it reaches a database whose schema will do."""
 
     def __init__(self, rt: Runtime, leader: Leader) -> None:
         self._rt = rt
@@ -106,11 +105,7 @@ class _Readiness:
 
     async def ready(self) -> Verdict:
         """Ask the database."""
-        try:
-            status = await asyncio.to_thread(migrate.check, self._rt.settings.database_address)
-        except PersistenceError as error:
-            return Verdict(False, {"database": str(error)})
-        return Verdict(status.serves, {"schema": status.current, "expected": status.head})
+        return await look(self._rt.db)
 
     async def health(self) -> Mapping[str, Any]:
         """Return what people want to know."""

@@ -105,12 +105,8 @@ class Leader:
             self._election_pulse.beat(rt.clock, self._settings.retry_period_seconds), name="election's heartbeat"
         )
         try:
-            await until_there(
-                rt.settings.database_address,
-                rt.clock,
-                every=self._settings.retry_period_seconds,
-                stopped=lambda: self._asked_to_stop,
-            )
+            every = self._settings.retry_period_seconds
+            await until_there(db, rt.clock, every=every, stopped=lambda: self._asked_to_stop)
             me = Candidate(rt=rt, db=db, identity=self.identity, standing=self.standing)
             async with opened(me) as place:
 

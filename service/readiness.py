@@ -17,7 +17,7 @@ from ratchet.observability import metrics
 from ratchet.observability.probes import Verdict
 from ratchet.persistence.errors import PersistenceError, PoolExhausted, StatementFailed
 from ratchet.persistence.lists import Standing, standing
-from ratchet.persistence.revision import newest
+from ratchet.persistence.revision import newest, serves
 from ratchet.runtime import Runtime
 from service.drain import Drain
 
@@ -39,7 +39,6 @@ class Readiness:
     def __init__(self, rt: Runtime, drain: Drain, *, leads: Callable[[], bool] | None = None) -> None:
         self._rt = rt
         self._drain = drain
-        self._revision = newest()
         self._leads = leads
         self._born = rt.clock.monotonic()
         self._seen_at: float | None = None
@@ -79,9 +78,8 @@ class Readiness:
 
     @property
     def migrated(self) -> bool:
-        """Whether the schema is new enough. A newer one will do: a release keeps the one before it working."""
-        found = self._standing
-        return found is not None and found.revision is not None and found.revision >= self._revision
+        """Whether the schema is new enough."""
+        return self._standing is not None and serves(self._standing.revision)
 
     @property
     def read_only(self) -> bool:
@@ -128,7 +126,7 @@ class Readiness:
             },
             "schema": {
                 "found": None if seen is None else seen.revision,
-                "wanted": self._revision,
+                "wanted": newest(),
                 "current": self.migrated,
             },
             "redis": {"configured": rt.settings.redis_url is not None, "healthy": rt.hints.healthy},

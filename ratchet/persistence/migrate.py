@@ -37,7 +37,7 @@ _POLL_SECONDS = 0.2
 class Status:
     """current: the database's revision, None if it has no schema. head: the newest one that this program knows.
 
-    ok: the schema is exactly the one that this program expects. serves: this program can work with it.
+    ok: the schema is exactly the one that this program expects.
     """
 
     current: str | None
@@ -47,11 +47,6 @@ class Status:
     def ok(self) -> bool:
         """Whether the database is at the head."""
         return self.current == self.head
-
-    @property
-    def serves(self) -> bool:
-        """Whether it is at the head or newer: a release keeps the one before it working."""
-        return self.current is not None and self.current >= self.head
 
 
 class UnknownRevision(ValueError):
