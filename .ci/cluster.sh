@@ -12,7 +12,7 @@ cluster_usable() { [ "$(id -u)" -eq 0 ] && [ -x "$cluster_folder/up" ]; }
 
 cluster_built() {
     (. "$cluster_folder/cluster.env" &&
-        for name in etcd kube-apiserver kube-controller-manager kube-scheduler kubectl metrics-server; do
+        for name in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl helm coredns metrics-server; do
             [ -x "$CLUSTER_CACHE/bin/$name" ] || exit 1
         done)
 }
@@ -56,6 +56,24 @@ cluster_late() {
     done
     wait "$cluster_builder" || return 1
     cluster_up
+}
+
+# The chart on nodes, last: what an image, a release and a failure cost is told by the quick part of tests/e2e.
+# A cluster that somebody else has started is left alone.
+cluster_e2e() {
+    cluster_usable && cluster_built || return 0
+    if [ -z "$cluster_started" ] || [ "$SECONDS" -ge "$CLUSTER_WAIT_UNTIL" ]; then
+        echo "the chart is not tried on nodes: the cluster is not ours, or it is late" >&2
+        return 0
+    fi
+    "$cluster_folder/down" >/dev/null 2>&1
+    if ! CLUSTER_NODES=2 timeout 300 "$cluster_folder/up" >/dev/null; then
+        echo "the nodes did not start: the chart is not tried on them" >&2
+        return 0
+    fi
+    "$cluster_folder/build-image" -t ratchet:ci --build-arg PYTHON_IMAGE=localhost/python:3.11 . || return 1
+    (. "$cluster_folder/cluster.env" &&
+        E2E=quick E2E_IMAGE=localhost/ratchet:ci E2E_LOAD="$cluster_folder/load-image" E2E_FAULT="$cluster_folder/fault" timeout 1200 make e2e)
 }
 
 cluster_end() {

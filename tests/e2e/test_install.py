@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from charts import helm
 from ratchet.cli.samples import MARKETS, base_entry
-from tests.e2e.release import READY_SECONDS, Release, asked, until
+from tests.e2e.release import IMAGE, READY_SECONDS, VALUES, Release, asked, slow, until
 from tests.e2e.traffic import Door
 
 pytestmark = [asked, pytest.mark.timeout(600)]
@@ -79,3 +87,56 @@ def test_it_is_installed_trades_passes_its_test_and_leaves_nothing_but_secrets_a
     empty.audit()
     empty.helm("uninstall", empty.name, "--wait")
     until(lambda: left(empty) <= KEPT, within=90, tell=lambda: left(empty) - KEPT)
+
+
+README = helm.CHART.parents[1] / "README.md"
+
+
+@pytest.fixture
+def as_in_the_readme(image: str) -> Iterator[Release]:
+    """The release that its commands make."""
+    release = Release("ratchet")
+    release.remove()
+    yield release
+    release.remove()
+
+
+def written_commands(tmp_path: Path) -> str:
+    """Return the commands of the README's part on Kubernetes, their first line with the values of this cluster."""
+    (block,) = re.findall(r"## On Kubernetes\n.*?```sh\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    first, _, rest = block.partition("\n")
+    assert first.startswith("values=")
+    repository, tag = IMAGE.rsplit(":", 1)
+    image = tmp_path / "image.yaml"
+    image.write_text(f"image: {{repository: {repository}, tag: {tag}}}\n", "utf-8")
+    return f"set -e\nvalues={VALUES},{image}\n{rest}"
+
+
+@slow
+def test_the_commands_of_the_readme_install_it_and_a_bar_is_accepted(as_in_the_readme: Release, tmp_path: Path) -> None:
+    programs = [str(Path(helm.find(name) or name).parent) for name in ("kubectl", "helm")]
+    path = os.pathsep.join([str(Path(sys.executable).parent), *programs, os.environ["PATH"]])
+    said = tmp_path / "printed"
+    began = time.monotonic()
+    with said.open("wb") as out:
+        shell = subprocess.Popen(
+            ["bash", "-c", written_commands(tmp_path)],
+            cwd=README.parent,
+            env={**os.environ, "PATH": path},
+            stdout=out,
+            stderr=out,
+            start_new_session=True,  # with the port-forward that it leaves
+        )
+    try:
+        shell.wait(timeout=READY_SECONDS + 60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGTERM)
+    printed = said.read_text("utf-8")
+    print(printed)
+    assert time.monotonic() - began <= READY_SECONDS + 30
+    assert re.search(r'"status":"accepted".*  202\n', printed)
+    for shown in ("pod/ratchet-signals-", "autoscaling/ratchet-signals", "io/ratchet-leader", "LeaderElected", "epoch"):
+        assert shown in printed
+    as_in_the_readme.ready()
+    as_in_the_readme.audit()
