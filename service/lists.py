@@ -52,7 +52,7 @@ async def list_positions(
         "layer": layer,
         **_flag("live", live),
     }
-    async with reading(request) as tx:
+    async with reading(request, stale=True) as tx:
         found, following = await one_page(tx, POSITIONS, asked, filters)
         held = await holdings_of(tx, [row["id"] for row in found.rows])
     items = [PositionRow.model_validate({**row, "holdings": held.get(row["id"], [])}) for row in found.rows]
@@ -83,7 +83,7 @@ async def list_orders(
         "origin": origin,
         "broker_order_id": broker_order_id,
     }
-    async with reading(request) as tx:
+    async with reading(request, stale=True) as tx:
         found, following = await one_page(tx, ORDERS, asked, filters)
     return Page[OrderRow](items=[OrderRow.model_validate(row) for row in found.rows], next=following)
 
@@ -91,7 +91,7 @@ async def list_orders(
 @router.get("/portfolio", summary="List accounts with their equity and margin")
 async def list_portfolios(request: Request, asked: Asked, account: Name = None) -> Page[PortfolioRow]:
     """Return one page of accounts."""
-    async with reading(request) as tx:
+    async with reading(request, stale=True) as tx:
         found, following = await one_page(tx, PORTFOLIOS, asked, {"account": account})
     return Page[PortfolioRow](items=[PortfolioRow.model_validate(row) for row in found.rows], next=following)
 
@@ -114,7 +114,7 @@ async def list_incidents(
         "kind": kind,
         **_flag("open", still_open),
     }
-    async with reading(request) as tx:
+    async with reading(request, stale=True) as tx:
         found, following = await one_page(tx, INCIDENTS, asked, filters)
     return Page[IncidentRow](items=[IncidentRow.model_validate(row) for row in found.rows], next=following)
 

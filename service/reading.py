@@ -52,10 +52,13 @@ Asked = Annotated[Paging, Depends(paging)]
 
 
 @asynccontextmanager
-async def reading(request: Request) -> AsyncIterator[Transaction]:
-    """Open a read-only transaction. Raises Refused while the database is away or not migrated."""
+async def reading(request: Request, *, stale: bool = False) -> AsyncIterator[Transaction]:
+    """Open a read-only transaction. Raises Refused while the database is away or not migrated.
+
+    stale: what a read replica shows will do.
+    """
     try:
-        async with request.app.state.rt.db.reading() as tx:
+        async with request.app.state.rt.db.reading(stale=stale) as tx:
             yield tx
     except PersistenceError as error:
         if not request.app.state.readiness.migrated:

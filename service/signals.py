@@ -49,7 +49,7 @@ async def list_signals(
         "since": since,
         "until": until,
     }
-    async with reading(request) as tx:
+    async with reading(request, stale=True) as tx:
         found, following = await one_page(tx, SIGNALS, asked, filters)
     return Page[SignalRow](items=[SignalRow.model_validate(row) for row in found.rows], next=following)
 

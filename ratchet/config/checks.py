@@ -46,6 +46,11 @@ def _addresses(s: "Settings") -> Iterator[str]:
         scheme, _, rest = s.database_url.get_secret_value().partition("://")
         if scheme not in ("postgresql", "postgres", "sqlite") or not rest or (scheme == "sqlite" and rest[0] != "/"):
             yield f"{name('database_url')}: write postgresql://user:password@host/name or sqlite:///path"
+    if s.database_replica_url is not None:
+        for field in ("database_replica_url", "database_url"):
+            url = getattr(s, field)
+            if url is None or not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+                yield f"{name(field)}: a read replica is PostgreSQL's: write postgresql://user:password@host/name"
     if s.redis_url is not None and not s.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
         yield f"{name('redis_url')}: write redis://host:6379/0, rediss:// for TLS or unix:// for a socket"
     if s.openalgo_url is None:

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     """postgresql://user:password@host/name or sqlite:///path; unset: embedded mode, SQLite in RATCHET_HOME."""
+    database_replica_url: SecretStr | None = None
+    """postgresql://… of a read replica, for the lists of the API, which may lag then; unset: the primary."""
     redis_url: SecretStr | None = None
     """redis://host:6379/0; unset: no Redis, at the cost of some latency."""
 
@@ -156,6 +158,11 @@ class Settings(BaseSettings):
         if self.database_url is None:
             return f"sqlite:///{self.home / 'ratchet.db'}"
         return self.database_url.get_secret_value()
+
+    @property
+    def replica_address(self) -> str | None:
+        """The URL of the read replica, if there is one; a secret."""
+        return None if self.database_replica_url is None else self.database_replica_url.get_secret_value()
 
     @property
     def simulator_file(self) -> Path:

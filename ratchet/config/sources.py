@@ -13,6 +13,7 @@ from ratchet.config.problems import ConfigurationError, setting_name
 
 SECRETS = (
     "database_url",
+    "database_replica_url",
     "redis_url",
     "openalgo_api_key",
     "webhook_token",

@@ -97,9 +97,12 @@ class Database:
             yield tx
 
     @asynccontextmanager
-    async def reading(self, *, name: str = "read") -> AsyncIterator[Transaction]:
-        """Open a read-only transaction on one snapshot (REPEATABLE READ), for lists and reports; decides nothing."""
-        async with self._measured(name, self._backend.reading()) as tx:
+    async def reading(self, *, name: str = "read", stale: bool = False) -> AsyncIterator[Transaction]:
+        """Open a read-only transaction on one snapshot (REPEATABLE READ), for lists and reports; decides nothing.
+
+        stale: what a read replica shows will do, if there is one.
+        """
+        async with self._measured(name, self._backend.reading(stale=stale)) as tx:
             yield tx
 
     async def run(

@@ -99,7 +99,7 @@ class SqliteBackend:
 
     async def open(self) -> None:
         """Prove that the file can be opened. Raises DatabaseUnavailable."""
-        async with self.reading() as tx:
+        async with self.reading(stale=False) as tx:
             await tx.now()
 
     async def close(self) -> None:
@@ -131,8 +131,8 @@ class SqliteBackend:
             yield tx
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Transaction]:
-        """Open a transaction that sees one snapshot and waits for no writer."""
+    async def reading(self, *, stale: bool) -> AsyncIterator[Transaction]:
+        """Open a transaction that sees one snapshot and waits for no writer. stale: there is one file only."""
         async with connected(self._read_engine) as connection:
             tx = ReadTransaction(connection, self.dialect)
             await tx.begin(text("BEGIN"))

@@ -14,7 +14,7 @@ _DIALECTS: dict[str, DialectName] = {"postgresql": "postgresql", "postgres": "po
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseOptions:
-    """url: `postgresql://…` or `sqlite:///file`. Times in seconds.
+    """url: `postgresql://…` or `sqlite:///file`. replica_url: of a read replica, PostgreSQL only. Times in seconds.
 
     pool_size: connections of the hot paths; report_pool_size: those of lists and reports besides.
     lock_timeout: longest wait for a row lock (PostgreSQL) or for the file (SQLite: busy_timeout).
@@ -22,6 +22,7 @@ class DatabaseOptions:
     """
 
     url: str
+    replica_url: str | None = None
     pool_size: int = 8
     report_pool_size: int = 2
     pool_timeout_seconds: float = 2.0

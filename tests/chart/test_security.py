@@ -152,7 +152,10 @@ def test_a_pod_gets_no_secret_that_it_does_not_use() -> None:
             item["path"] for source in volume["projected"]["sources"] for item in source["secret"]["items"]
         }
     assert found == {
-        "signals": {"database-url", "redis-url", "openalgo-api-key", "webhook-token", "api-token"},
+        "signals": {
+            *("database-url", "database-replica-url", "redis-url"),
+            *("openalgo-api-key", "webhook-token", "api-token"),
+        },
         "leader": {"database-url", "redis-url", "openalgo-api-key"},
         "migrate": {"database-url"},
         "simulator": {"openalgo-api-key"},

@@ -212,3 +212,19 @@ def test_each_bundled_pod_goes_where_the_values_want_it() -> None:
     assert postgres["tolerations"] == [{"key": "disks", "operator": "Exists"}]
     assert redis["affinity"] == {"nodeAffinity": {}}
     assert simulator["priorityClassName"] == "low"
+
+
+def test_a_read_replica_is_for_the_signal_pods_alone() -> None:
+    objects = rendered("demo")
+    (signals,) = containers(pod(objects, "signals"))
+    assert environment(signals)["RATCHET_DATABASE_REPLICA_URL_FILE"] == "/run/secrets/ratchet/database-replica-url"
+    assert base64.b64decode(named(objects, "Secret", "ratchet-database-replica")["data"]["url"]).endswith(b"/ratchet")
+    let_out = {
+        component: [
+            rule
+            for rule in named(objects, "NetworkPolicy", f"ratchet-{component}")["spec"]["egress"]
+            if rule["ports"] == [{"port": 5432, "protocol": "TCP"}] and "ipBlock" in rule["to"][0]
+        ]
+        for component in ("signals", "leader")
+    }
+    assert (len(let_out["signals"]), let_out["leader"]) == (1, [])

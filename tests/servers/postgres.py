@@ -110,19 +110,38 @@ class PostgresServer(Server):
 
     def prepare(self) -> None:
         """Make the data folder."""
+        self._find_programs()
+        options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        self._make_data("initdb", "-D", str(self._data), "-U", USER, *options)
+
+    def _find_programs(self) -> None:
         if self.user is not None and not self._runs_as_user():
             # A virtual environment below root's home cannot be entered by the user we drop to.
             self._bin = _copy(self._bin, self.folder / "installation")
-        options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
-        initdb = self.spawn([str(self._bin / "initdb"), "-D", str(self._data), "-U", USER, *options])
-        if initdb.wait(timeout=60) != 0:
-            raise ServerFailed(f"initdb failed:\n{self.log[-4000:]}")
+
+    def _make_data(self, program: str, *arguments: str) -> None:
+        if self.spawn([str(self._bin / program), *arguments]).wait(timeout=60) != 0:
+            raise ServerFailed(f"{program} failed:\n{self.log[-4000:]}")
 
     def _runs_as_user(self) -> bool:
         try:
             return self.spawn([str(self._bin / "postgres"), "--version"]).wait(timeout=10) == 0
         except PermissionError:
             return False
+
+
+class StandbyServer(PostgresServer):
+    """A streaming standby of another server: it may be read, and takes no writes."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        super().__init__()
+        self._primary = primary
+
+    def prepare(self) -> None:
+        """Copy the primary's data."""
+        self._find_programs()
+        options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--wal-method=stream"]
+        self._make_data("pg_basebackup", "-D", str(self._data), "-d", self._primary.url(), *options)
 
 
 def _bin_folder() -> Path:

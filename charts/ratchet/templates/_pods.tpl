@@ -156,6 +156,7 @@ lifecycle:
 {{- if ne (index . 1) "migrate" -}}{{- $files = append $files "openalgo-api-key" -}}{{- end -}}
 {{- if and (has (index . 1) (list "signals" "leader")) (ne $root.Values.redis.mode "disabled") -}}{{- $files = append $files "redis-url" -}}{{- end -}}
 {{- if eq (index . 1) "signals" -}}
+{{- if include "ratchet.replica" $root -}}{{- $files = append $files "database-replica-url" -}}{{- end -}}
 {{- $files = concat $files (list "webhook-token" "api-token") -}}
 {{- if $root.Values.secrets.withPrevious -}}{{- $files = concat $files (list "webhook-token-previous" "api-token-previous") -}}{{- end -}}
 {{- end -}}

@@ -15,6 +15,8 @@
 {{- else -}}
 {name: {{ $postgres.bundled.existingSecret | default (printf "%s-postgres" $full) }}, key: url}
 {{- end -}}
+{{- else if eq $file "database-replica-url" -}}
+{name: {{ $postgres.replica.existingSecret | default (printf "%s-database-replica" $full) }}, key: {{ ternary $postgres.replica.existingSecretKey "url" (ne $postgres.replica.existingSecret "") }}}
 {{- else if eq $file "redis-url" -}}
 {{- if eq $redis.mode "external" -}}
 {name: {{ $redis.external.existingSecret | default (printf "%s-redis-url" $full) }}, key: {{ ternary $redis.external.existingSecretKey "url" (ne $redis.external.existingSecret "") }}}
@@ -24,6 +26,11 @@
 {{- else -}}
 {name: {{ $root.Values.secrets.existingSecret | default (printf "%s-tokens" $full) }}, key: {{ $file }}}
 {{- end -}}
+{{- end }}
+
+{{/* ratchet.replica: something if there is a read replica. */}}
+{{- define "ratchet.replica" -}}
+{{- with .Values.postgres.replica }}{{ .existingSecret | default .url }}{{ end -}}
 {{- end }}
 
 {{/*

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from sqlalchemy import String, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import asyncpg as dialect_module
@@ -21,6 +22,7 @@ from ratchet.persistence.errors import (
 )
 from ratchet.persistence.hot.connections import ConnectionPool, connect
 from ratchet.persistence.hot.listening import Callback, Listener
+from ratchet.persistence.hot.replica import CONNECT_SECONDS, Replica
 from ratchet.persistence.hot.transaction import RawTransaction
 from ratchet.persistence.options import DatabaseOptions
 from ratchet.persistence.reading import ReadTransaction, connected
@@ -46,6 +48,7 @@ class PostgresBackend:
         self._listener = Listener(options, clock)
         self._engine = _report_engine(options, any_server=False, recycle_seconds=int(options.pool_recycle_seconds))
         self._any_engine = _report_engine(options, any_server=True, recycle_seconds=_LOOK_AGAIN_SECONDS)
+        self._replica = _replica(options, clock)
 
     @property
     def in_use(self) -> int:
@@ -76,6 +79,8 @@ class PostgresBackend:
         await self._pool.close()
         await self._engine.dispose()
         await self._any_engine.dispose()
+        if self._replica is not None:
+            await self._replica.close()
 
     @asynccontextmanager
     async def transaction(self, hooks: Hooks) -> AsyncIterator[Transaction]:
@@ -110,16 +115,24 @@ class PostgresBackend:
             self._pool.release(member, broken=tx.broken)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Transaction]:
-        """Open a read-only transaction that sees one snapshot: of the primary, or of what there is without one."""
+    async def reading(self, *, stale: bool) -> AsyncIterator[Transaction]:
+        """Open a read-only transaction that sees one snapshot: of the primary, or of what there is without one.
+
+        stale: of the replica, if there is one that answers.
+        """
         async with AsyncExitStack() as stack:
-            try:
-                connection = await stack.enter_async_context(connected(self._engine))
-            except NoPrimary:
-                connection = await stack.enter_async_context(connected(self._any_engine))
-            tx = ReadTransaction(connection, self.dialect)
-            await tx.begin(_READ_ONLY_SNAPSHOT)
+            tx = await self._replica.read(stack, self._snapshot) if stale and self._replica is not None else None
+            if tx is None:
+                try:
+                    tx = await self._snapshot(stack, self._engine)
+                except NoPrimary:
+                    tx = await self._snapshot(stack, self._any_engine)
             yield tx
+
+    async def _snapshot(self, stack: AsyncExitStack, engine: AsyncEngine) -> Transaction:
+        tx = ReadTransaction(await stack.enter_async_context(connected(engine)), self.dialect)
+        await tx.begin(_READ_ONLY_SNAPSHOT)
+        return tx
 
     async def _end(self, tx: RawTransaction, hooks: Hooks) -> None:
         if hooks.before_commit is not None:
@@ -145,6 +158,18 @@ class PostgresBackend:
                     await self._engine.dispose()
             except DRIVER_ERRORS:
                 pass  # the idle connections were dead already; the engine has a new pool all the same
+
+
+def _replica(options: DatabaseOptions, clock: Clock) -> Replica | None:
+    if options.replica_url is None:
+        return None
+    there = replace(
+        options,
+        url=options.replica_url,
+        connect_timeout_seconds=min(CONNECT_SECONDS, options.connect_timeout_seconds),
+    )
+    recycle_seconds = int(options.pool_recycle_seconds)
+    return Replica(_report_engine(there, any_server=True, recycle_seconds=recycle_seconds), clock)
 
 
 def _report_engine(options: DatabaseOptions, *, any_server: bool, recycle_seconds: int) -> AsyncEngine:

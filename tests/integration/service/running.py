@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from ratchet.bootstrap import options_of
 from ratchet.brokers.base import Broker
 from ratchet.clock import Clock, SystemClock
 from ratchet.config import Settings, load_settings
@@ -23,7 +24,6 @@ from ratchet.coordination.fallback import NoHints
 from ratchet.execution.submission import Receipt, Submission
 from ratchet.persistence import migrate
 from ratchet.persistence.database import Database
-from ratchet.persistence.options import DatabaseOptions
 from ratchet.runtime import Runtime
 from service.drain import Drain
 from service.serving import serve
@@ -94,13 +94,13 @@ async def work_until_stopped(stop: asyncio.Event) -> None:
 
 
 def runtime(settings: Settings, *, clock: Clock | None = None, brokers: Mapping[str, Broker] | None = None) -> Runtime:
-    """Return a runtime on the settings' SQLite file, without Redis."""
+    """Return a runtime on the settings' database, without Redis."""
     chosen = clock or SystemClock()
     return Runtime(
         settings=settings,
         portfolio=load_portfolio(settings).portfolio,
         clock=chosen,
-        db=Database(DatabaseOptions(url=settings.database_address), clock=chosen),
+        db=Database(options_of(settings, role="service"), clock=chosen),
         hints=NoHints(),
         brokers=brokers or {},
         boot_id="boot-of-the-tests",

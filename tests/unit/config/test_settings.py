@@ -43,6 +43,18 @@ def test_without_a_database_everything_is_embedded(tmp_path: Path) -> None:
     assert (settings.drain.delay_seconds, settings.simulator.load_accounts) == (0.0, 50)
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"database_replica_url": "mysql://db/x"}, "RATCHET_DATABASE_REPLICA_URL"),
+        ({"database_replica_url": "postgresql://db/x", "database_url": "sqlite:////x"}, "RATCHET_DATABASE_URL"),
+        ({"database_replica_url": "postgresql://db/x", "database_url": None}, "RATCHET_DATABASE_URL"),
+    ],
+)
+def test_a_read_replica_is_of_postgresql_only(changes: dict[str, Any], field: str) -> None:
+    assert f"{field}: a read replica is PostgreSQL's" in problems(**{**POD, **changes})
+
+
 def test_embedded_secrets_are_made_once_and_only_their_owner_can_read_them(tmp_path: Path) -> None:
     first, second = load_settings(), load_settings()
     for name in ("webhook_token", "api_token", "openalgo_api_key"):
