@@ -13,7 +13,7 @@ from ratchet.persistence.errors import PersistenceError
 EXAMPLES = """\
 examples:
   ratchet migrate up                  to the newest schema; safe to run again, and by several at once
-  ratchet migrate check               say where the database is; ends with 1 if it is not the newest
+  ratchet migrate check               say where the database is; ends with 1 if it is behind
   ratchet migrate down 0001 --yes     back to an earlier revision; data that it does not know is lost
 
 The database is the one of RATCHET_DATABASE_URL; without it, the SQLite file in RATCHET_HOME."""

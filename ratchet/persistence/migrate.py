@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, te
 from ratchet.clock import SystemClock
 from ratchet.persistence.errors import DatabaseUnavailable
 from ratchet.persistence.options import dialect_of
+from ratchet.persistence.revision import serves
 
 LOCK_KEY = 0x52415443_48455400
 """The advisory lock of whoever migrates: the letters RATCHET."""
@@ -37,7 +38,7 @@ _POLL_SECONDS = 0.2
 class Status:
     """current: the database's revision, None if it has no schema. head: the newest one that this program knows.
 
-    ok: the schema is exactly the one that this program expects.
+    ok: this program can work with it: it is at the head, or newer.
     """
 
     current: str | None
@@ -45,8 +46,8 @@ class Status:
 
     @property
     def ok(self) -> bool:
-        """Whether the database is at the head."""
-        return self.current == self.head
+        """Whether the database is at the head, or at a revision of a later release."""
+        return serves(self.current)
 
 
 class UnknownRevision(ValueError):
@@ -56,9 +57,13 @@ class UnknownRevision(ValueError):
 def up(url: str, revision: str = "head", *, wait_seconds: float = 30.0) -> Status:
     """Upgrade to `revision`, after waiting at most `wait_seconds` for the database to answer.
 
+    A database that a later release has migrated is left as it is: that release keeps this one working.
     Raises DatabaseUnavailable, UnknownRevision.
     """
     with _session(url, wait_seconds, write=True) as connection:
+        found = _status(connection)
+        if revision == "head" and found.ok:
+            return found
         with _known(revision):
             command.upgrade(_config(connection), revision)
         return _status(connection)

@@ -86,6 +86,18 @@ def test_check_tells_where_a_database_is_and_changes_nothing(empty_url: str) -> 
     assert (status.current, status.head, status.ok) == ("0001", migrate.head(), False)
 
 
+def test_a_database_of_a_later_release_is_left_as_it_is_and_will_do(empty_url: str) -> None:
+    migrate.up(empty_url)
+    engine = engine_of(empty_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    before = describe(empty_url)
+    status = migrate.up(empty_url)
+    assert (status.current, status.ok) == ("9999", True)
+    assert describe(empty_url) == before
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(empty_url: str) -> None:
     with engine_of(empty_url).begin() as connection:
         connection.execute(text("CREATE TABLE statistics (other INTEGER)"))
