@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from charts import helm
-from tests.chart.objects import named, rendered
+from tests.chart.objects import named, rendered, values_file
+from tests.docs.test_incidents import kinds
 
 ROOT = helm.CHART.parents[1]
 RULES = helm.CHART / "files/rules.yaml"
 DASHBOARD = helm.CHART / "files/dashboard.json"
 METRIC = re.compile(r"\bratchet_[a-z_]+")
+INCIDENTS = re.compile(r'ratchet_incidents_open\{kind=~?"([a-z_|]+)"\}')
 
 
 def measured() -> set[str]:
@@ -51,13 +53,58 @@ def test_the_dashboard_asks_for_what_is_measured() -> None:
             assert asked(target["expr"]) <= measured(), panel["title"]
 
 
-def test_the_rendered_rules_name_their_runbooks() -> None:
-    (group,) = named(rendered("operators"), "PrometheusRule", "ratchet")["spec"]["groups"]
-    assert [rule["alert"] for rule in group["rules"]] == [rule["alert"] for rule in rules()]
-    assert all(
-        rule["annotations"]["runbook_url"] == f"https://example.com/runbook/{rule['labels']['runbook']}.md"
-        for rule in group["rules"]
-    )
+@pytest.mark.without_helm
+def test_there_is_an_alert_for_every_kind_of_incident_that_the_code_opens_and_for_no_other() -> None:
+    told = {kind for rule in rules() for found in INCIDENTS.findall(rule["expr"]) for kind in found.split("|")}
+    assert told == set(kinds())
+
+
+def rendered_rules(*options: str) -> list[dict[str, Any]]:
+    """Return the rules that the chart renders with the values for operators and further options of helm."""
+    objects = tuple(helm.render([values_file("operators")], *options))
+    (found,) = [one for one in objects if one["kind"] == "PrometheusRule"]
+    return [rule for group in found["spec"]["groups"] for rule in group["rules"]]
+
+
+def test_the_rendered_rules_link_their_runbooks() -> None:
+    found = rendered_rules()
+    assert [rule["alert"] for rule in found] == [rule["alert"] for rule in rules()]
+    for rule in found:
+        page = f"https://example.com/runbook/{rule['labels']['runbook']}.md"
+        assert (rule["annotations"]["runbook"], rule["annotations"]["runbook_url"]) == (page, page)
+
+
+def test_a_runbook_that_is_published_nowhere_is_named_and_not_linked() -> None:
+    for rule in rendered_rules("--set=monitoring.prometheusRule.runbooks=docs/runbook"):
+        assert rule["annotations"]["runbook"] == f"docs/runbook/{rule['labels']['runbook']}.md"
+        assert "runbook_url" not in rule["annotations"]
+
+
+@pytest.mark.parametrize("options", [(), ("--set=fullnameOverride=cash", "--namespace=trading")])
+def test_the_alert_on_silent_signal_pods_asks_for_what_the_service_monitor_labels(options: tuple[str, ...]) -> None:
+    objects = tuple(helm.render([values_file("operators")], *options))
+    (monitor,) = [
+        one for one in objects if one["kind"] == "ServiceMonitor" and one["metadata"]["name"].endswith("-signals")
+    ]
+    (service,) = [
+        one
+        for one in objects
+        if one["kind"] == "Service"
+        and monitor["spec"]["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items()
+    ]
+    namespace = "trading" if options else "ratchet"
+    job = service["metadata"]["labels"][monitor["spec"]["jobLabel"]]
+    series = f'up{{namespace="{namespace}",job="{job}",service="{service["metadata"]["name"]}"}}'
+    (rule,) = [rule for rule in rendered_rules(*options) if rule["alert"] == "RatchetNoSignalPod"]
+    assert re.findall(r"up\{.*?\}", rule["expr"]) == [series, series]
+
+
+def test_without_a_service_monitor_nothing_is_said_of_silent_pods() -> None:
+    found = rendered_rules("--set=monitoring.serviceMonitor.enabled=false")
+    assert {rule["alert"] for rule in rules()} - {rule["alert"] for rule in found} == {"RatchetNoSignalPod"}
+
+
+def test_the_rendered_dashboard_is_the_file() -> None:
     (data,) = named(rendered("operators"), "ConfigMap", "ratchet-dashboard")["data"].values()
     assert json.loads(data)["title"] == "Ratchet"
 
