@@ -19,12 +19,31 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from ratchet.config import presets  # noqa: E402
 from ratchet.config.settings import Settings  # noqa: E402
 from ratchet.config.sources import SECRETS  # noqa: E402
 
 CHART = ROOT / "charts/ratchet"
 SCHEMA_FILE = CHART / "values.schema.json"
 PAGE_FILE = ROOT / "docs/install/values.md"
+TIMES_FILE = CHART / "files/times.yaml"
+
+TIMES = {
+    "drain": ("delay_seconds", "graceful_seconds", "lifespan_seconds"),
+    "leader": (
+        "lease_duration_seconds",
+        "renew_deadline_seconds",
+        "retry_period_seconds",
+        "request_timeout_seconds",
+    ),
+}
+"""Settings that templates calculate with, and that the values leave to the preset."""
+
+NEEDED = {"": ("http_port", "leader", "simulator"), "leader.": ("http_port",)}
+"""Settings without which a template cannot be rendered: null, which takes a key away, is refused."""
+
+FIXED_PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+"""A free port would be found by nobody."""
 
 MADE_BY_CHART = frozenset(
     {
@@ -156,9 +175,12 @@ def _section(node: Mapping[str, Any], defs: Mapping[str, Any], path: str) -> dic
         target = _referred(inner, defs)
         if "properties" in target:
             properties[name] = _section(target, defs, f"{here}.")
+        elif name == "http_port":
+            properties[name] = _leaf(inner, defs) | FIXED_PORT
         else:
             properties[name] = _leaf(inner, defs)
-    return _closed(properties)
+    needed = {"required": list(NEEDED[path])} if path in NEEDED else {}
+    return _closed(properties) | needed
 
 
 def _referred(node: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -182,6 +204,24 @@ def _leaf(node: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
     if node.get("description"):
         leaf["description"] = " ".join(str(node["description"]).split())
     return leaf
+
+
+def times() -> str:
+    """Return the times of each preset as YAML."""
+    defaults = {
+        section: {name: fields[name].default for name in names}
+        for section, names in TIMES.items()
+        for fields in [type(getattr(Settings(), section)).model_fields]
+    }
+    by_preset = {
+        preset: {
+            section: {name: chosen.get(section, {}).get(name, value) for name, value in known.items()}
+            for section, known in defaults.items()
+        }
+        for preset, chosen in {"default": {}, **presets.CHOSEN}.items()
+    }
+    head = "# Made from the program's settings by `python charts/generate.py`; do not edit. By preset.\n"
+    return head + yaml.safe_dump(by_preset, sort_keys=False)
 
 
 def settings_names() -> set[str]:
@@ -247,7 +287,11 @@ def _comments() -> dict[str, str]:
 
 def outputs() -> dict[Path, str]:
     """Return every generated file with its text, the manifests aside."""
-    return {SCHEMA_FILE: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n", PAGE_FILE: page()}
+    return {
+        SCHEMA_FILE: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
+        PAGE_FILE: page(),
+        TIMES_FILE: times(),
+    }
 
 
 def main() -> int:

@@ -23,6 +23,9 @@ SCHEMA_CASES = {
     "no such policy": ("image.pullPolicy=Sometimes", "image/pullPolicy"),
     "a digest that is none": ("image.digest=latest", "image/digest"),
     "open resources": ("signals.resources.request.cpu=1", "request"),
+    "no port": ("settings.http_port=null", "http_port"),
+    "a free port": ("settings.leader.http_port=0", "http_port"),
+    "no section": ("settings.leader=null", "leader"),
     "a path that is none": ("ingress.paths={webhook}", "ingress/paths"),
 }
 
@@ -31,6 +34,14 @@ FAIL_CASES = {
     "leader grace": (
         ["settings.drain.graceful_seconds=21", "signals.terminationGracePeriodSeconds=60"],
         "leader.terminationGracePeriodSeconds is",
+    ),
+    "a grace for the default": (
+        ["settings.drain.graceful_seconds=null", "signals.terminationGracePeriodSeconds=16"],
+        "signals.terminationGracePeriodSeconds is",
+    ),
+    "a lease for the preset": (
+        ["settings.preset=fast", "settings.leader.lease_duration_seconds=4"],
+        "settings.leader.lease_duration_seconds must be longer",
     ),
     "lease": (["settings.leader.lease_duration_seconds=9"], "settings.leader.lease_duration_seconds must be longer"),
     "deadline": (["settings.leader.renew_deadline_seconds=5"], "renew_deadline_seconds must be at least three times"),
@@ -43,7 +54,12 @@ FAIL_CASES = {
     "both brokers": (["settings.openalgo_url=http://x:5000"], "simulator.enabled and settings.openalgo_url are"),
     "no broker": (["simulator.enabled=false"], "settings.openalgo_url is not set"),
     "test": (
-        ["simulator.enabled=false", "settings.openalgo_url=http://x:1", "settings.preset=test"],
+        [
+            "simulator.enabled=false",
+            "settings.openalgo_url=http://x:1",
+            "settings.preset=test",
+            "leader.backend=database",
+        ],
         "settings.preset=test, failpoints",
     ),
     "key": (

@@ -7,13 +7,16 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from charts import generate
+from charts import generate, helm
 from ratchet.config import load_settings
 from ratchet.config.settings import Settings
-from tests.chart.objects import RENDERED, environment, named, pod, rendered
+from tests.chart.objects import RENDERED, environment, named, of_kind, pod, rendered, values_file
 
-CHANGED = {"http.host": "0.0.0.0", "log_format": "json", "drain.delay_seconds": 5}
+CHANGED = {"http.host": "0.0.0.0", "log_format": "json"}
 """Defaults that differ in a container from those of the program."""
+
+PRESETS = {f"{section}.{name}" for section, known in generate.TIMES.items() for name in known}
+"""What the values leave to the preset."""
 
 
 def names(model: type[BaseModel], path: str = "") -> dict[str, Any]:
@@ -44,7 +47,24 @@ def test_each_setting_is_a_value_or_made_by_the_chart() -> None:
 def test_the_values_hold_the_defaults_of_the_program() -> None:
     defaults = names(Settings)
     for name, value in flat(generate.values()["settings"]).items():
-        assert value == CHANGED.get(name, defaults[name]), name
+        assert value == (None if name in PRESETS else CHANGED.get(name, defaults[name])), name
+
+
+@pytest.mark.parametrize("preset", ["default", "fast"])
+def test_a_preset_chosen_in_the_values_is_what_the_program_has_and_what_the_chart_counts_with(
+    preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = helm.render([values_file("demo")], "--set", f"settings.preset={preset}")
+    text = named(tuple(objects), "ConfigMap", "ratchet-settings")["data"]["settings.yaml"]
+    monkeypatch.setenv("RATCHET_CONFIG_FILE", _file(tmp_path / "settings.yaml", text))
+    monkeypatch.setenv("RATCHET_DATABASE_URL", "postgresql://user:password@host/0")
+    monkeypatch.setenv("RATCHET_OPENALGO_API_KEY", "key-0123456789-0123456789")
+    settings = load_settings(require_tokens=False)
+    counted = yaml.safe_load(generate.times())[preset]
+    for section, known in counted.items():
+        for name, value in known.items():
+            assert getattr(getattr(settings, section), name) == value, name
+    assert counted["leader"]["lease_duration_seconds"] == {"default": 10, "fast": 5}[preset]
 
 
 @pytest.mark.parametrize("name", RENDERED)
@@ -83,6 +103,25 @@ def test_a_change_of_settings_starts_the_pods_anew(name: str) -> None:
     for component in ("signals", "leader"):
         deployment = named(rendered(name), "Deployment", f"ratchet-{component}")
         assert "checksum/settings" in deployment["spec"]["template"]["metadata"]["annotations"]
+
+
+def test_a_change_of_given_secrets_starts_the_pods_and_the_migration_anew() -> None:
+    def seen(token: str) -> tuple[set[str], str]:
+        objects = tuple(helm.render([values_file("demo")], "--set", f"secrets.webhookToken={token}"))
+        (job,) = of_kind(objects, "Job")
+        templates = [
+            found["spec"]["template"]["metadata"] for found in objects if found["kind"] in ("Deployment", "Job")
+        ]
+        return {one["annotations"]["checksum/secrets"] for one in templates}, job["metadata"]["name"]
+
+    (before,), job_before = seen("token-before-0123456789")
+    (after,), job_after = seen("token-after-0123456789")
+    assert before != after and job_before != job_after
+    generated = rendered("external")
+    assert all(
+        "checksum/secrets" not in found["spec"]["template"]["metadata"]["annotations"]
+        for found in of_kind(generated, "Deployment")
+    )
 
 
 def test_large_numbers_stay_numbers_on_their_way_to_the_program() -> None:

@@ -7,9 +7,9 @@
 {{- if .Values.fullnameOverride -}}
 {{ .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
 {{- else if contains (include "ratchet.name" .) .Release.Name -}}
-{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{ .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name (include "ratchet.name" .) | trunc 40 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name (include "ratchet.name" .) | replace "." "-" | trunc 40 | trimSuffix "-" }}
 {{- end -}}
 {{- end }}
 

@@ -74,6 +74,19 @@ lifecycle:
 {{- end }}
 {{- end }}
 
+{{/* ratchet.times: drain and leader as the program will have them: the preset's where the values say nothing. */}}
+{{- define "ratchet.times" -}}
+{{- $preset := .Values.settings.preset | default "default" -}}
+{{- $times := get (.Files.Get "files/times.yaml" | fromYaml) $preset -}}
+{{- range $section, $known := $times -}}
+{{- $given := get $.Values.settings $section | default dict -}}
+{{- range $name, $_ := $known -}}
+{{- if and (hasKey $given $name) (not (kindIs "invalid" (get $given $name))) -}}{{- $_ := set $known $name (get $given $name) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $times }}
+{{- end }}
+
 {{/* ratchet.settings: what all pods read as RATCHET_CONFIG_FILE. */}}
 {{- define "ratchet.settings" -}}
 {{- $tree := deepCopy .Values.settings -}}
@@ -167,5 +180,9 @@ lifecycle:
 checksum/settings: {{ include "ratchet.settings" . | sha256sum }}
 {{- if .Values.portfolio }}
 checksum/portfolio: {{ .Values.portfolio | sha256sum }}
+{{- end }}
+{{- /* Only what the values give: what is generated is kept, and an existing Secret is read when a pod starts. */}}
+{{- with compact (list .Values.secrets.webhookToken .Values.secrets.apiToken .Values.secrets.openalgoApiKey .Values.secrets.webhookTokenPrevious .Values.secrets.apiTokenPrevious .Values.postgres.external.url .Values.postgres.replica.url .Values.redis.external.url) }}
+checksum/secrets: {{ toJson . | sha256sum }}
 {{- end }}
 {{- end }}

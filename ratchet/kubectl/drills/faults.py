@@ -86,7 +86,7 @@ def delete_lease(scene: Scene) -> Iterator[Recovered]:
         if scene.release.lease() is None:
             # As the chart's own tool would own it, or its next upgrade would find a conflict.
             scene.kube.text("apply", "--server-side", "--field-manager=helm", "-f", "-", stdin=json.dumps(bare))
-            scene.chronicle.note("the Lease is put back: no leader has the right to create it")
+            scene.chronicle.note(f"the Lease is put back: no leader made it within {PUT_BACK_SECONDS:.0f} s")
     yield scene.led_again
 
 

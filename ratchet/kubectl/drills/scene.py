@@ -112,7 +112,8 @@ def unsteady(release: Release) -> str:
         if pod.component in ("signals", "leader", *STORES) and not pod.ready:
             return f"{pod.name} is {pod.state}"
     if release.lease_name:
-        lease = next((Lease(one) for one in found if one["kind"] == "Lease"), None)
+        # One that a leader had to make again has no labels.
+        lease = next((Lease(one) for one in found if one["kind"] == "Lease"), None) or release.lease()
         if lease is None or lease.epoch is None or lease.pod not in {pod.name for pod in pods if pod.ready}:
             return "nobody leads"
     return ""
