@@ -72,7 +72,7 @@ cluster_e2e() {
         return 0
     fi
     "$cluster_folder/build-image" -t ratchet:ci --build-arg PYTHON_IMAGE=localhost/python:3.11 . || return 1
-    (. "$cluster_folder/cluster.env" &&
+    (. "$cluster_folder/cluster.env" && unset HELM KUBECTL && # its own are of its version
         E2E=quick E2E_IMAGE=localhost/ratchet:ci E2E_LOAD="$cluster_folder/load-image" E2E_FAULT="$cluster_folder/fault" timeout 1200 make e2e)
 }
 
