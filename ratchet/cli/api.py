@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -118,7 +120,16 @@ class Api:
         if found is None:
             kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
             found = self._local.connection = kind(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        elif found.sock is not None and _ended(found.sock):
+            found.close()  # the next request opens another
         return found
+
+
+def _ended(idle: socket.socket) -> bool:
+    """Whether the other side has closed a connection that nothing is awaited on. Source: RFC 9112, section 9.5."""
+    poll = select.poll()
+    poll.register(idle, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _with_query(path: str, query: Mapping[str, Any]) -> str:
