@@ -37,8 +37,9 @@ def drills() -> str:
         "of ten "
         "runs is the slowest of them.",
         "## Reports",
-        "Made on one machine of two cores that carried a whole cluster of three nodes. Those named crowded were made "
-        "with other work on the machine at the same time, and some of them failed; they are kept as well.",
+        "Made on one machine of two cores that carried a whole cluster of three nodes. Series that failed are kept as "
+        "well: those named crowded were made with other work on the machine at the same time, the others carry a "
+        "note of what was mended.",
         "\n".join(_results()) or "None is kept here yet.",
         f"## What kubectl cannot do\n\n```text\n{FAULT_COMMAND}\n```",
     ]
