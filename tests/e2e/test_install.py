@@ -114,7 +114,7 @@ def written_commands(tmp_path: Path) -> str:
 
 @slow
 def test_the_commands_of_the_readme_install_it_and_a_bar_is_accepted(as_in_the_readme: Release, tmp_path: Path) -> None:
-    programs = [str(Path(helm.find(name) or name).parent) for name in ("kubectl", "helm")]
+    programs = [str(Path(helm.find(name) or name).parent) for name in ("helm", "kubectl")]
     path = os.pathsep.join([str(Path(sys.executable).parent), *programs, os.environ["PATH"]])
     said = tmp_path / "printed"
     began = time.monotonic()
