@@ -16,7 +16,8 @@ examples:
   kubectl ratchet freeze --all --reason "wrong broker"   nothing is sent at all
   kubectl ratchet freeze --cancel --reason "odd fills"   and what still works at the broker is cancelled
 
-When it has answered, no further order is permitted by any pod. It lists the orders that were on their way before."""
+When it has answered, no further order is permitted by any pod. It lists the orders that were on their way before.
+`kubectl ratchet status` and /health show it within a second or two."""
 
 THAW_EXAMPLES = """\
 examples:

@@ -12,7 +12,7 @@ import pytest
 from charts import helm
 from ratchet.cli.exits import Exit
 from ratchet.kubectl import main
-from tests.e2e.release import FAULT, Release, asked, breaks, slow
+from tests.e2e.release import FAULT, Release, asked, breaks, slow, until
 
 pytestmark = [asked, pytest.mark.timeout(600)]
 
@@ -61,8 +61,12 @@ def test_an_orderly_failover_changes_the_leader_and_raises_the_epoch(
 
 def test_a_freeze_is_shown_until_it_is_thawed(release: Release, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, release, "freeze", "--reason", "a test")["entries_on"] is False
-    frozen = shown(capsys, release, "status", code=Exit.FOUND)
-    assert any("sending of entries is stopped: a test (by kubectl" in one for one in frozen["trouble"])
+
+    def told() -> bool:
+        trouble = shown(capsys, release, "status", code=Exit.FOUND)["trouble"]
+        return any("sending of entries is stopped: a test (by kubectl" in one for one in trouble)
+
+    until(told, within=10)  # each pod looks at the database once a second
     assert shown(capsys, release, "thaw", "--reason", "a test")["entries_on"] is True
 
 
