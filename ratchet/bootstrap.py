@@ -38,7 +38,7 @@ def options_of(settings: Settings, *, role: str, session: str | None = None) -> 
     idle = database.idle_in_transaction_timeout_seconds
     return DatabaseOptions(
         url=settings.database_address,
-        replica_url=settings.replica_address if role == "service" else None,
+        replica_url=settings.replica_address if role in ("service", "embedded") else None,
         pool_size=database.pool_size,
         pool_timeout_seconds=database.pool_timeout_seconds,
         pool_recycle_seconds=database.pool_recycle_seconds,

@@ -22,7 +22,7 @@ from ratchet.persistence.errors import (
 )
 from ratchet.persistence.hot.connections import ConnectionPool, connect
 from ratchet.persistence.hot.listening import Callback, Listener
-from ratchet.persistence.hot.replica import CONNECT_SECONDS, Replica
+from ratchet.persistence.hot.replica import ANSWER_SECONDS, POOL_SECONDS, Replica
 from ratchet.persistence.hot.transaction import RawTransaction
 from ratchet.persistence.options import DatabaseOptions
 from ratchet.persistence.reading import ReadTransaction, connected
@@ -166,7 +166,8 @@ def _replica(options: DatabaseOptions, clock: Clock) -> Replica | None:
     there = replace(
         options,
         url=options.replica_url,
-        connect_timeout_seconds=min(CONNECT_SECONDS, options.connect_timeout_seconds),
+        connect_timeout_seconds=min(ANSWER_SECONDS, options.connect_timeout_seconds),
+        pool_timeout_seconds=min(POOL_SECONDS, options.pool_timeout_seconds),
     )
     recycle_seconds = int(options.pool_recycle_seconds)
     return Replica(_report_engine(there, any_server=True, recycle_seconds=recycle_seconds), clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -9,7 +10,7 @@ from contextlib import AsyncExitStack
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ratchet.clock import Clock
-from ratchet.persistence.errors import DatabaseUnavailable, PoolExhausted
+from ratchet.persistence.errors import DRIVER_ERRORS, DatabaseUnavailable, PoolExhausted
 from ratchet.persistence.transaction import Transaction
 
 log = logging.getLogger(__name__)
@@ -17,8 +18,11 @@ log = logging.getLogger(__name__)
 AWAY_SECONDS = 5.0
 """How long a replica that did not answer is left alone."""
 
-CONNECT_SECONDS = 1.0
-"""Longest wait for a connection to it: there is somebody else to ask."""
+ANSWER_SECONDS = 1.0
+"""Longest wait for its first answer: there is somebody else to ask."""
+
+POOL_SECONDS = 0.5
+"""Longest wait for one of its connections, which says nothing about the replica."""
 
 Snapshot = Callable[[AsyncExitStack, AsyncEngine], Awaitable[Transaction]]
 """Opens a snapshot on a connection of an engine, until the stack is closed."""
@@ -37,21 +41,29 @@ class Replica:
         if self._clock.monotonic() < self._away_until:
             return None
         try:
-            tx = await snapshot(stack, self._engine)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                tx = await snapshot(stack, self._engine)
         except PoolExhausted:
             raise
-        except DatabaseUnavailable as error:
-            self._away_until = self._clock.monotonic() + AWAY_SECONDS
-            log.warning(
-                "the read replica does not answer: lists come from the primary",
-                extra={"event": "replica_away", "error": str(error)},
-            )
-            await self._engine.dispose()  # what is kept may be as dead as this one
+        except (DatabaseUnavailable, TimeoutError) as error:
+            await self._away(str(error) or "no answer in time")
             return None
         if self._away_until:
             self._away_until = 0.0
             log.info("the read replica answers again", extra={"event": "replica_back"})
         return tx
+
+    async def _away(self, why: str) -> None:
+        self._away_until = self._clock.monotonic() + AWAY_SECONDS
+        log.warning(
+            "the read replica does not answer: lists come from the primary",
+            extra={"event": "replica_away", "error": why},
+        )
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._engine.dispose()  # what is kept may be as dead as this one
+        except DRIVER_ERRORS:
+            pass  # the engine has a new pool all the same
 
     async def close(self) -> None:
         """Close every connection."""

@@ -82,6 +82,9 @@ async def test_lists_lag_with_the_replica_and_come_from_the_primary_while_it_is_
         insert(url, 2)
         assert await listed(pod, 1)
         assert (await pod.read(f"/signals/{rows.uuid(2)}")).status == 200
+        standby.freeze()
+        await eventually(lambda: listed(pod, 1, 2), within=10)
+        standby.thaw()
         standby.stop()
         await eventually(lambda: listed(pod, 1, 2), within=10)
         standby.start()
